@@ -1,0 +1,1 @@
+"""The face: Typer commands; flags in, exit code out, no decisions."""

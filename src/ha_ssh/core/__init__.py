@@ -1,0 +1,1 @@
+"""The pure heart: nouns, planning, and text in, text out."""

@@ -1,0 +1,59 @@
+"""The errors that people see: a code for scripts, a message, the way out, an exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of the contract (docs/cli.md)."""
+
+    OK = 0
+    WRONG = 1
+    USAGE = 2
+    UNANSWERED = 3
+    UNREACHABLE = 4
+    STUCK = 5
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class HaSshError(Exception):
+    """Something that ends the command, said once: `code` is stable, `hints` are the ways out."""
+
+    def __init__(self, code: str, message: str, *hints: str, exit: Exit = Exit.UNREACHABLE) -> None:  # noqa: A002 - the house style names it so
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hints = hints
+        self.exit = exit
+
+
+class UsageError(HaSshError):
+    """A value that cannot be: the message names the flag and the cause (exit 2)."""
+
+    def __init__(self, code: str, message: str, *hints: str) -> None:
+        super().__init__(code, message, *hints, exit=Exit.USAGE)
+
+
+class MissingAnswer(HaSshError):
+    """An answer or an agreement that nobody is there to give (exit 3)."""
+
+    def __init__(self, code: str, message: str, *hints: str) -> None:
+        super().__init__(code, message, *hints, exit=Exit.UNANSWERED)
+
+
+class Unreachable(HaSshError):
+    """The house, or a part of it, did not answer; `maybe_done` says that a change may have taken effect all the same."""
+
+    def __init__(self, code: str, message: str, *hints: str, maybe_done: bool = False) -> None:
+        super().__init__(code, message, *hints, exit=Exit.UNREACHABLE)
+        self.maybe_done = maybe_done
+
+
+class Refused(HaSshError):
+    """The house answered no; nothing was changed by the refused call."""
+
+    def __init__(self, code: str, message: str, *hints: str, passing: bool = False) -> None:
+        super().__init__(code, message, *hints, exit=Exit.UNREACHABLE)
+        self.passing = passing

@@ -1,0 +1,1 @@
+"""The order of things: one short function per command."""

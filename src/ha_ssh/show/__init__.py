@@ -1,0 +1,1 @@
+"""How results are shown: to people (Rich) and to machines (JSON)."""

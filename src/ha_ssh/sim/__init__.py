@@ -1,0 +1,1 @@
+"""A Home Assistant that is not there: real loopback servers over one pure house."""
