@@ -1,0 +1,950 @@
+"""The nouns of the program: what is looked at, wanted, found wrong, planned and done.
+
+Everything here is pure data or a protocol. Setup is a doctor that is allowed to act: checks judge `Facts` against a
+`Want`, their fixes become a `Plan`, and only `engine.apply` and `engine.put_back` ever hold a `Home`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from ha_ssh.core.secret import Secret
+
+Json = Any
+"""Plain JSON: None, bool, int, float, str, and lists and string-keyed mappings of them."""
+
+T = TypeVar("T")
+
+WANT_SCHEMA = 1
+"""The version of the stored form of a `Want`; raised whenever a field changes its meaning."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- words
+
+
+class Stage(StrEnum):
+    """Where in the way from this computer to a shell a truth belongs (for display only)."""
+
+    COMPUTER = "computer"
+    HOUSE = "house"
+    SIGN_IN = "sign-in"
+    SUPERVISOR = "supervisor"
+    APP = "app"
+    SETTINGS = "settings"
+    PORT = "port"
+    LOGIN = "login"
+    IDENTITY = "identity"
+    SESSION = "session"
+    ALIAS = "alias"
+
+
+class Scope(StrEnum):
+    """What a truth is about; `setup` converges `access` only."""
+
+    ACCESS = "access"
+    HYGIENE = "hygiene"
+    SECURITY = "security"
+
+
+class Level(StrEnum):
+    """How a judgement came out; `unknown` (could not look) is never taken for `ok`."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARN = "warn"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+
+
+class Consent(StrEnum):
+    """What a fix needs before it is done: nothing beyond the plan's yes, a named risk, or hands that are not ours."""
+
+    AUTO = "auto"
+    ASK = "ask"
+    TELL = "tell"
+
+
+class Risk(StrEnum):
+    """The named risks of the contract; there is no general force."""
+
+    LOCK_OUT = "lock-out"
+    PASSWORD_OFF = "password-off"  # noqa: S105 - the name of a risk
+    HOST_KEY = "host-key"
+    PLAIN_HTTP = "plain-http"
+    CUT_BRANCH = "cut-branch"
+    EXPOSE_PORT = "expose-port"
+    LOCAL_SHELL = "local-shell"
+
+
+class IfFailed(StrEnum):
+    """What becomes of a step when a later one fails: harmless progress is kept, everything else is put back."""
+
+    KEEP = "keep"
+    PUT_BACK = "put_back"
+
+
+class StepState(StrEnum):
+    """How far a step of a plan came."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+class Outcome(StrEnum):
+    """The `result` word of a run."""
+
+    OK = "ok"
+    PLANNED = "planned"
+    WRONG = "wrong"
+    PUT_BACK = "put_back"
+    STUCK = "stuck"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+class PasswordWish(StrEnum):
+    """What should become of password login: off, as it is, or a new random password."""
+
+    OFF = "off"
+    KEEP = "keep"
+    GENERATE = "generate"
+
+
+class KeyKind(StrEnum):
+    """The kinds of key that can be made."""
+
+    ED25519 = "ed25519"
+    RSA_4096 = "rsa-4096"
+    ECDSA = "ecdsa"
+    ED25519_SK = "ed25519-sk"
+
+
+# ----------------------------------------------------------------------------------------------------- target and want
+
+
+@dataclass(frozen=True)
+class SecretRef:
+    """The name of a secret that lies in the vault; the only form in which plans, journals and wants know secrets."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """The user's own files that this program reads and writes (absolute paths)."""
+
+    ssh_dir: str
+    config: str
+    known_hosts: str
+    include_dir: str
+    portable: bool = False
+    """True when these are not OpenSSH's own defaults, so every `ssh` call must be told about them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is looked at: a house, its candidate apps, the key to log in with, the files. It says nothing of wishes."""
+
+    url: str
+    ssh_host: str
+    apps: tuple[Flavour, ...]
+    """The candidate apps, the preferred one first."""
+    places: Places
+    identity: str | None = None
+    """Path of the private key to log in with."""
+    passphrase: SecretRef | None = None
+    alias: str | None = None
+    house_id: str = "home"
+    """The name under which the house is remembered; names the included file and the host key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Want:
+    """What is wanted; `None` means no opinion and is never a reason to find fault."""
+
+    schema: int = WANT_SCHEMA
+    app: str | None = None
+    identity: str | None = None
+    make_key: KeyKind | None = None
+    passphrase: SecretRef | None = None
+    comment: str | None = None
+    port: int | None = None
+    username: str | None = None
+    password: PasswordWish | None = None
+    boot: bool | None = None
+    watchdog: bool | None = None
+    alias: str | None = None
+    tunnels: bool | None = None
+    multiplex: bool | None = None
+    accepted: frozenset[Risk] = frozenset()
+    """The named risks that were agreed to; never stored."""
+
+
+# --------------------------------------------------------------------------------------------------------------- facts
+
+
+@dataclass(frozen=True)
+class NotKnown:
+    """A fact that could not be read: why, and which other fact stood in the way. Unknown is never empty."""
+
+    reason: str
+    code: str = "not-known"
+    because: str | None = None
+
+
+class CannotLook(Exception):  # noqa: N818 - it is a piece of news, not an error of ours
+    """Raised by a look that has nothing to look at; `because` names the fact that stands in the way."""
+
+    def __init__(self, reason: str, *, because: str | None = None, code: str = "not-known") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.because = because
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Later:
+    """A value that a step will only make: it is equal to nothing, and judging it postpones the check."""
+
+    what: str
+
+    __hash__ = None  # type: ignore[assignment] # a value that is not there yet is no key of a map
+
+    def __eq__(self, other: object) -> bool:
+        raise NotYet(self.what)
+
+    def __bool__(self) -> bool:
+        raise NotYet(self.what)
+
+
+class NotYet(Exception):  # noqa: N818 - a signal to the planner
+    """Raised by a judgement that met a `Later`: the check waits for the next round, announced by these words."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+def known(value: Any, then: str) -> Any:
+    """Return `value`, or raise `NotYet(then)` when it is a `Later`; `then` says what will be done once it is known."""
+    if isinstance(value, Later):
+        raise NotYet(then)
+    return value
+
+
+class Fact(Protocol):
+    """Something seen of the world: a frozen dataclass that knows how to be looked at."""
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read this fact; raises `CannotLook` or `HaSshError` when that cannot be done."""
+        ...
+
+
+F = TypeVar("F", bound=Fact)
+
+
+class At(Protocol):
+    """Where a look stands: the target, the reader, and (by calling it) any other fact of the same round."""
+
+    @property
+    def target(self) -> Target:
+        """What is looked at."""
+        ...
+
+    @property
+    def reader(self) -> Reader:
+        """The hands-off view of the world."""
+        ...
+
+    async def __call__(self, kind: type[F]) -> F:
+        """Return another fact, looked at once per round; raises `CannotLook` when it is not known."""
+        ...
+
+
+class Facts:
+    """An immutable set of facts by kind, as they are or as a plan expects them to be."""
+
+    def __init__(self, target: Target, known: Mapping[type[Any], Any]) -> None:
+        self.target = target
+        self._known = dict(known)
+
+    def __getitem__(self, kind: type[F]) -> F:
+        """Return the fact of that kind; raises `CannotLook` where it is not known."""
+        value = self.get(kind)
+        if isinstance(value, NotKnown):
+            raise CannotLook(value.reason, because=kind.__name__, code=value.code)
+        return value
+
+    def get(self, kind: type[F]) -> F | NotKnown:
+        """Return the fact, or why it is not known."""
+        value: F | NotKnown = self._known.get(kind, NotKnown("was not looked at", "not-looked"))
+        return value
+
+    def with_(self, *facts: Any) -> Facts:
+        """Return these facts with others of the same kinds in their place."""
+        return Facts(self.target, self._known | {type(fact): fact for fact in facts})
+
+    def without(self, kind: type[Any], why: NotKnown) -> Facts:
+        """Return these facts with one of them unknown."""
+        return Facts(self.target, self._known | {kind: why})
+
+    def items(self) -> Iterable[tuple[type[Any], Any]]:
+        """Return every kind with its fact or `NotKnown`."""
+        return self._known.items()
+
+
+# ------------------------------------------------------------------------------------------------- verdicts and checks
+
+
+class EditOp(StrEnum):
+    """How an edit changes the value at its path: set it, add to the list, remove from the list."""
+
+    SET = "set"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """A pure change of an app's settings at one path, such as `("options", "authorized_keys")` or `("network", "22/tcp")`."""
+
+    path: tuple[str, ...]
+    op: EditOp
+    value: Any
+    """Plain JSON, or a `SecretRef`."""
+    title: str
+
+
+class Step(Protocol):
+    """One change of the world. Its fields are plain JSON (or `SecretRef`), so a journal can keep it."""
+
+    id: ClassVar[str]
+    version: ClassVar[int]
+    if_failed: ClassVar[IfFailed]
+
+    @property
+    def title(self) -> str:
+        """What it does, in a few words, without secrets."""
+        ...
+
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """The paths it touches and the differences it makes, a line each, secrets masked."""
+        ...
+
+    def after(self, facts: Facts) -> Facts:
+        """The facts as they will be when it is done (pure)."""
+        ...
+
+    async def save(self, home: Home) -> dict[str, Any]:
+        """What must be known to undo it, as JSON; called, and written down, before `do`."""
+        ...
+
+    async def do(self, home: Home, show: Show) -> None:
+        """Make the change; doing it where it is already done changes nothing."""
+        ...
+
+    async def undo(self, home: Home, saved: Mapping[str, Any]) -> None:
+        """Reverse it on the state of now: only what is still as we left it. Undoing what never happened does nothing."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fix:
+    """How a finding is put right."""
+
+    does: str
+    consent: Consent = Consent.AUTO
+    risk: Risk | None = None
+    edits: tuple[Edit, ...] = ()
+    slug: str | None = None
+    """The app that `edits` are for, and that is started or restarted."""
+    restart: bool = False
+    """True when the app must be (re)started even without an edit."""
+    steps: tuple[Step, ...] = ()
+    instructions: tuple[str, ...] = ()
+    """What a person has to do, a line each; only with `Consent.TELL`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a check says: what is, why it matters, the evidence, and perhaps a fix."""
+
+    level: Level
+    says: str
+    why: str = ""
+    evidence: tuple[str, ...] = ()
+    fix: Fix | None = None
+
+
+def ok(says: str, *evidence: str) -> Verdict:
+    """A truth that holds."""
+    return Verdict(level=Level.OK, says=says, evidence=evidence)
+
+
+def note(says: str, why: str = "", *evidence: str, fix: Fix | None = None) -> Verdict:
+    """Something worth knowing that is no fault."""
+    return Verdict(level=Level.NOTE, says=says, why=why, evidence=evidence, fix=fix)
+
+
+def warn(says: str, why: str, *evidence: str, fix: Fix | None = None) -> Verdict:
+    """Something that works but will bite."""
+    return Verdict(level=Level.WARN, says=says, why=why, evidence=evidence, fix=fix)
+
+
+def wrong(says: str, why: str, *evidence: str, fix: Fix | None = None) -> Verdict:
+    """A truth that does not hold."""
+    return Verdict(level=Level.WRONG, says=says, why=why, evidence=evidence, fix=fix)
+
+
+def unknown(says: str, why: str = "", *evidence: str) -> Verdict:
+    """A truth that could not be looked at; never taken for ok."""
+    return Verdict(level=Level.UNKNOWN, says=says, why=why, evidence=evidence)
+
+
+def tell(does: str, *instructions: str) -> Fix:
+    """A fix that only a person can do."""
+    return Fix(does=does, consent=Consent.TELL, instructions=instructions)
+
+
+class Breakable(Protocol):
+    """A healthy simulated house as `break_it` sees it: its preferred app, and the user's files."""
+
+    slug: str
+    flavour: Flavour
+    target: Target
+
+    @property
+    def app(self) -> Any:
+        """The app's state in the house: `installed`, `options`, `network`, `boot`, `watchdog`, `state` and so on."""
+        ...
+
+    @property
+    def house(self) -> Any:
+        """The house itself, with its knobs."""
+        ...
+
+    def restart(self) -> None:
+        """Make the running app take up what is saved."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the app."""
+        ...
+
+    def file(self, path: str) -> str | None:
+        """The text of one of the user's files, or `None`."""
+        ...
+
+    def put_file(self, path: str, text: str | None, mode: int = 0o600) -> None:
+        """Write (or, with `None`, delete) one of the user's files."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One truth about working SSH access."""
+
+    id: str
+    """Permanent: scripts rely on it."""
+    stage: Stage
+    scope: Scope = Scope.ACCESS
+    title: str
+    why: str
+    needs: tuple[type[Any], ...] = ()
+    """The facts that it judges."""
+    rests_on: tuple[str, ...] = ()
+    """The checks without which this truth cannot hold: where one of them fails, this one is its consequence."""
+    judge: Callable[[Want, Facts], Verdict]
+    break_it: Callable[[Breakable], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A check with its verdict on fresh facts, and the finding that is its root cause."""
+
+    check: Check
+    verdict: Verdict
+    because: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the check."""
+        return self.check.id
+
+    @property
+    def level(self) -> Level:
+        """How it came out."""
+        return self.verdict.level
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A check that waits for the next round, and what it will do then."""
+
+    check: Check
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """A step in its place in the plan, with the checks that it puts right."""
+
+    step: Step
+    because: tuple[str, ...]
+    risks: tuple[Risk, ...] = ()
+    preview: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a round will do, what it waits with, and the facts as they will be afterwards."""
+
+    steps: tuple[PlannedStep, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    told: tuple[Finding, ...] = ()
+    """What only a person can put right."""
+    unaccepted: tuple[Finding, ...] = ()
+    """Fixes left out because their risk was not accepted."""
+    expected: Facts | None = None
+
+    @property
+    def risks(self) -> tuple[Risk, ...]:
+        """Every risk that some step needs, in order, each once."""
+        return tuple(dict.fromkeys(risk for planned in self.steps for risk in planned.risks))
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+
+# --------------------------------------------------------------------------------------------------- what a run reports
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """A step of a run, as reported."""
+
+    id: str
+    title: str
+    state: StepState
+    seconds: float = 0.0
+    preview: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorReport:
+    """An error of a run, as reported."""
+
+    code: str
+    message: str
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Everything a command has to say at its end; `show` renders it for people or machines."""
+
+    command: str
+    result: Outcome = Outcome.OK
+    changed: bool = False
+    house: dict[str, Any] | None = None
+    ssh: dict[str, Any] | None = None
+    steps: list[StepReport] = field(default_factory=list)
+    waiting: tuple[Waiting, ...] = ()
+    kept: list[str] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
+    error: ErrorReport | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further top-level members of the JSON, such as `scenes`."""
+    next_line: str | None = None
+    """The one line to type next."""
+    same_run: str | None = None
+    """The same run as one non-interactive command."""
+    exit: int = 0
+
+
+# --------------------------------------------------------------------------------------------------- the world, as seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """One file of the user: `kind` is missing, file, link, folder or other; `text` keeps its line ends."""
+
+    path: str
+    kind: str = "missing"
+    text: str | None = None
+    mode: int | None = None
+    real_path: str | None = None
+    writable: bool = True
+    problem: str | None = None
+    """Why it could not be read, where it could not."""
+
+    @property
+    def exists(self) -> bool:
+        """True for anything but `missing`."""
+        return self.kind != "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyState:
+    """A private key file; `problem` is one of missing, public, putty, wrong-passphrase, locked, broken, unsupported, unreadable."""
+
+    path: str
+    exists: bool = False
+    public: str | None = None
+    """The public key as `type base64`, without a comment."""
+    comment: str = ""
+    encrypted: bool = False
+    unlocked: bool = True
+    mode: int | None = None
+    crlf: bool = False
+    problem: str | None = None
+    detail: str = ""
+
+
+class DoorState(StrEnum):
+    """What a connection to the SSH port met."""
+
+    OPEN = "open"
+    UNRESOLVED = "unresolved"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    RESET = "reset"
+    """Closed or reset before a banner."""
+    NOT_SSH = "not-ssh"
+    NO_COMMON = "no-common-algorithm"
+    DENIED = "denied"
+    TOO_MANY = "too-many"
+    LOST = "lost"
+    BROKEN_KEY = "broken-key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A remote command's end: exit code and output."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnLogin:
+    """A login by the user's own OpenSSH: exit code of `ssh ALIAS true`, and what it complained about."""
+
+    code: int
+    err: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreState:
+    """Home Assistant Core as our credentials see it."""
+
+    url: str
+    version: str
+    is_admin: bool
+    user: str = ""
+    components: tuple[str, ...] = ()
+    has_supervisor: bool = True
+    tls: bool = False
+
+
+class SshTrouble(Exception):  # noqa: N818 - a look's result, not an error of ours
+    """An SSH connection that did not end in a session: what it met, in which words, and what was learnt until then."""
+
+    def __init__(
+        self, state: DoorState, message: str, *, banner: str = "", host_key: str = "", methods: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.state = state
+        self.message = message
+        self.banner = banner
+        self.host_key = host_key
+        self.methods = None if methods is None else tuple(methods)
+
+
+class Session(Protocol):
+    """An SSH login that is held open; every host key is `type base64`."""
+
+    banner: str
+    """The server's version, such as `SSH-2.0-OpenSSH_10.0`."""
+    host_key: str
+    """The host key of this connection."""
+    host_keys: tuple[str, ...]
+    """All host keys that the server announced and proved to own after the login; at least `host_key`."""
+    methods: tuple[str, ...]
+    """The ways to authenticate that the server offered."""
+    source_port: int
+    """Our port of this connection, as we see it."""
+
+    async def run(self, command: str, *, limit: float = 15.0) -> Ran:
+        """Run a command without a terminal; `limit` in seconds."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that no test has to wait for it."""
+
+    def now(self) -> float:
+        """Seconds that only ever grow."""
+        ...
+
+    def date(self) -> str:
+        """The wall clock in ISO 8601, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class Reader(Protocol):
+    """The world, to look at only. Every method raises `HaSshError` with a stable code when it cannot look."""
+
+    clock: Clock
+
+    async def core(self) -> CoreState:
+        """Core's version and who we are there."""
+        ...
+
+    async def supervisor(self, endpoint: str) -> Any:
+        """The Supervisor's answer to a GET, such as `/addons/core_ssh/info`."""
+        ...
+
+    async def log(self, slug: str) -> str:
+        """The app's log as plain text, newest line last, without colour codes."""
+        ...
+
+    def session(
+        self, host: str, port: int, user: str, identity: str, passphrase: SecretRef | None
+    ) -> AbstractAsyncContextManager[Session]:
+        """Log in with exactly this key, once; raises `SshTrouble`."""
+        ...
+
+    async def knock(self, host: str, port: int) -> str:
+        """Read the banner of an SSH server, once, without logging in; raises `SshTrouble`."""
+        ...
+
+    async def file(self, path: str) -> FileState:
+        """One of the user's files."""
+        ...
+
+    async def folder(self, path: str) -> tuple[str, ...]:
+        """The names of the files in a folder, sorted; empty where it does not exist."""
+        ...
+
+    async def key(self, path: str, passphrase: SecretRef | None) -> KeyState:
+        """A private key file, opened with the passphrase if one is given."""
+        ...
+
+    async def ssh_version(self) -> str | None:
+        """What `ssh -V` says, or `None` where there is no OpenSSH client."""
+        ...
+
+    async def resolve_alias(self, alias: str) -> dict[str, tuple[str, ...]]:
+        """What the user's OpenSSH makes of an alias (`ssh -G`): lower-case keyword to its values."""
+        ...
+
+    async def own_login(self, alias: str, passphrase: SecretRef | None) -> OwnLogin:
+        """Log in by the user's own OpenSSH and run `true`; changes none of the user's files."""
+        ...
+
+
+class Home(Reader, Protocol):
+    """The world, to change. Only `engine.apply` and `engine.put_back` hold one."""
+
+    async def call(
+        self,
+        endpoint: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        on_progress: Callable[[float | None, str], None] | None = None,
+    ) -> Any:
+        """POST to the Supervisor and wait for the end, however long it takes; raises `Refused` or `Unreachable`."""
+        ...
+
+    async def write(self, path: str, text: str, *, mode: int | None = None) -> None:
+        """Write a file of the user in one piece (through a link, keeping its mode); `mode` is for a new one."""
+        ...
+
+    async def delete(self, path: str) -> None:
+        """Delete a file of the user; missing is fine."""
+        ...
+
+    async def set_mode(self, path: str, mode: int) -> None:
+        """Change who may read a file (on Windows: only the user, by its own means)."""
+        ...
+
+    async def make_key(self, path: str, kind: KeyKind, passphrase: SecretRef | None, comment: str) -> str:
+        """Make a key pair, private from birth, never over an existing file; returns `type base64`."""
+        ...
+
+    async def keep(self, name: str, secret: Secret) -> SecretRef:
+        """Put a secret into the vault."""
+        ...
+
+    async def recall(self, ref: SecretRef) -> Secret:
+        """Take a secret out of the vault; raises `HaSshError` where it is gone."""
+        ...
+
+    async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:
+        """Look, with growing pauses or when the house reports something, until `look` answers; `None` after `limit` seconds."""
+        ...
+
+
+class Flavour(Protocol):
+    """An SSH app: what its settings mean, and the edits that change them. Pure; no check mentions a slug."""
+
+    slug: str
+    name: str
+    default_port: int
+    """The port to suggest."""
+    key_ends_password: bool
+    """True where the first key switches password login off."""
+    log_tells_refused_keys: bool
+
+    def read(self, settings: Mapping[str, Any]) -> Serving:
+        """What the app serves when it runs with these settings."""
+        ...
+
+    def add_key(self, line: str) -> Edit:
+        """The edit that authorises a public key line."""
+        ...
+
+    def drop_key(self, entry: str) -> Edit:
+        """The edit that withdraws an entry as it stands in the settings."""
+        ...
+
+    def set_port(self, port: int) -> Edit:
+        """The edit that publishes the port."""
+        ...
+
+    def set_password(self, ref: SecretRef | None) -> Edit:
+        """The edit that sets (or with `None` clears) the password."""
+        ...
+
+    def set_username(self, name: str) -> Edit | None:
+        """The edit that sets the login name; `None` where it cannot be chosen."""
+        ...
+
+    def set_forwarding(self, on: bool) -> Edit:
+        """The edit that lets TCP connections be forwarded."""
+        ...
+
+    def refuses(self, settings: Mapping[str, Any]) -> str | None:
+        """Why the app would not run with these settings, in its own log's words; `None` if it would."""
+        ...
+
+    def secret_paths(self) -> tuple[tuple[str, ...], ...]:
+        """The paths in the settings that hold secrets."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What an app with certain settings serves; `keys` are the entries as they stand in the settings."""
+
+    user: str
+    port: int | None
+    keys: tuple[str, ...]
+    password_set: bool
+    password_login: bool
+    """True when a password opens the door."""
+    sftp: bool
+    forwarding: bool
+    ha_command: str
+    """The command that runs `ha` in a session without a terminal; `{}` stands for its arguments."""
+    options_command: str
+    """The command that prints the options the app runs with."""
+
+
+class Show(Protocol):
+    """Where a run tells what it is doing; renders, never decides."""
+
+    def say(self, text: str) -> None:
+        """A sentence for people."""
+        ...
+
+    def step(self, report: StepReport) -> None:
+        """A step started (`planned`) or ended."""
+        ...
+
+    def progress(self, what: str, fraction: float | None, detail: str = "") -> None:
+        """A long wait: what is waited for, how far it is (0 to 1) if that is known."""
+        ...
+
+    def plan(self, plan: Plan) -> None:
+        """The plan, before it is agreed to."""
+        ...
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """What the doctor found."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalEntry:
+    """One change of a run in the journal: the step as JSON, what was there, and how far it came."""
+
+    step: str
+    version: int
+    fields: dict[str, Any]
+    title: str
+    if_failed: IfFailed
+    saved: dict[str, Any]
+    state: str = "begun"
+    """begun, done, undone or failed-undo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalRun:
+    """One run in the journal; `state` is open, closed or undone."""
+
+    id: str
+    command: str
+    house: str
+    started: str
+    state: str
+    entries: tuple[JournalEntry, ...] = ()
+    target: dict[str, Any] = field(default_factory=dict)
+    """Enough to find the house again: url, app, identity, alias."""
+
+    def at(self, index: int, state: str) -> JournalRun:
+        """The same run with one entry in another state."""
+        entries = list(self.entries)
+        entries[index] = replace(entries[index], state=state)
+        return replace(self, entries=tuple(entries))
+
+
+class Journal(Protocol):
+    """The undo journal: every method has reached the disk when it returns."""
+
+    def begin(self, command: str, house: str, target: dict[str, Any]) -> str:
+        """Open a run; returns its id."""
+        ...
+
+    def entry(self, run: str, entry: JournalEntry) -> int:
+        """Write a change down before it is made; returns its index."""
+        ...
+
+    def mark(self, run: str, index: int, state: str) -> None:
+        """Say how far an entry came."""
+        ...
+
+    def close(self, run: str, state: str) -> None:
+        """Close a run as `closed` (it stands) or `undone`."""
+        ...
+
+    def runs(self) -> tuple[JournalRun, ...]:
+        """All runs, oldest first."""
+        ...
