@@ -201,7 +201,7 @@ class NotKnown:
     because: str | None = None
 
 
-class CannotLook(Exception):  # noqa: N818 - it is a piece of news, not an error of ours
+class CannotLook(Exception):
     """Raised by a look that has nothing to look at; `because` names the fact that stands in the way."""
 
     def __init__(self, reason: str, *, because: str | None = None, code: str = "not-known") -> None:
@@ -226,7 +226,7 @@ class Later:
         raise NotYet(self.what)
 
 
-class NotYet(Exception):  # noqa: N818 - a signal to the planner
+class NotYet(Exception):
     """Raised by a judgement that met a `Later`: the check waits for the next round, announced by these words."""
 
     def __init__(self, what: str) -> None:
@@ -596,7 +596,7 @@ class FileState:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyState:
-    """A private key file; `problem` is one of missing, public, putty, wrong-passphrase, locked, broken, unsupported, unreadable."""
+    """A private key file; `problem`: missing, public, putty, wrong-passphrase, locked, broken, unsupported or unreadable."""
 
     path: str
     exists: bool = False
@@ -659,7 +659,7 @@ class CoreState:
     tls: bool = False
 
 
-class SshTrouble(Exception):  # noqa: N818 - a look's result, not an error of ours
+class SshTrouble(Exception):
     """An SSH connection that did not end in a session: what it met, in which words, and what was learnt until then."""
 
     def __init__(
