@@ -193,6 +193,14 @@ class Want:
 
 
 @dataclass(frozen=True)
+class PublicKeyOf:
+    """In an edit: the public key of a private key file that an earlier step may only make."""
+
+    identity: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
 class NotKnown:
     """A fact that could not be read: why, and which other fact stood in the way. Unknown is never empty."""
 
@@ -266,6 +274,11 @@ class At(Protocol):
         """The hands-off view of the world."""
         ...
 
+    @property
+    def journal(self) -> Journal:
+        """What earlier runs did."""
+        ...
+
     async def __call__(self, kind: type[F]) -> F:
         """Return another fact, looked at once per round; raises `CannotLook` when it is not known."""
         ...
@@ -274,8 +287,10 @@ class At(Protocol):
 class Facts:
     """An immutable set of facts by kind, as they are or as a plan expects them to be."""
 
-    def __init__(self, target: Target, known: Mapping[type[Any], Any]) -> None:
+    def __init__(self, target: Target, known: Mapping[type[Any], Any], *, fresh: frozenset[str] = frozenset()) -> None:
         self.target = target
+        self.fresh = fresh
+        """The apps that this run (re)started after their settings were last saved."""
         self._known = dict(known)
 
     def __getitem__(self, kind: type[F]) -> F:
@@ -292,11 +307,15 @@ class Facts:
 
     def with_(self, *facts: Any) -> Facts:
         """Return these facts with others of the same kinds in their place."""
-        return Facts(self.target, self._known | {type(fact): fact for fact in facts})
+        return Facts(self.target, self._known | {type(fact): fact for fact in facts}, fresh=self.fresh)
 
     def without(self, kind: type[Any], why: NotKnown) -> Facts:
         """Return these facts with one of them unknown."""
-        return Facts(self.target, self._known | {kind: why})
+        return Facts(self.target, self._known | {kind: why}, fresh=self.fresh)
+
+    def refreshed(self, slug: str) -> Facts:
+        """Return these facts, knowing that this run (re)started an app."""
+        return Facts(self.target, self._known, fresh=self.fresh | {slug})
 
     def items(self) -> Iterable[tuple[type[Any], Any]]:
         """Return every kind with its fact or `NotKnown`."""
@@ -321,7 +340,7 @@ class Edit:
     path: tuple[str, ...]
     op: EditOp
     value: Any
-    """Plain JSON, or a `SecretRef`."""
+    """Plain JSON, a `SecretRef`, or a `PublicKeyOf`."""
     title: str
 
 
@@ -353,8 +372,11 @@ class Step(Protocol):
         """Make the change; doing it where it is already done changes nothing."""
         ...
 
-    async def undo(self, home: Home, saved: Mapping[str, Any]) -> None:
-        """Reverse it on the state of now: only what is still as we left it. Undoing what never happened does nothing."""
+    async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
+        """Reverse it on the state of now, only what is still as we left it; returns what had to stay and why.
+
+        Undoing what never happened does nothing.
+        """
         ...
 
 
@@ -759,6 +781,10 @@ class Reader(Protocol):
         """Log in by the user's own OpenSSH and run `true`; changes none of the user's files."""
         ...
 
+    async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:
+        """Look, with growing pauses or when the house reports something, until `look` answers; `None` after `limit` seconds."""
+        ...
+
 
 class Home(Reader, Protocol):
     """The world, to change. Only `engine.apply` and `engine.put_back` hold one."""
@@ -795,10 +821,6 @@ class Home(Reader, Protocol):
 
     async def recall(self, ref: SecretRef) -> Secret:
         """Take a secret out of the vault; raises `HaSshError` where it is gone."""
-        ...
-
-    async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:
-        """Look, with growing pauses or when the house reports something, until `look` answers; `None` after `limit` seconds."""
         ...
 
 
