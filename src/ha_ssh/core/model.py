@@ -827,19 +827,46 @@ class Home(Reader, Protocol):
 class Flavour(Protocol):
     """An SSH app: what its settings mean, and the edits that change them. Pure; no check mentions a slug."""
 
-    slug: str
-    name: str
-    default_port: int
-    """The port to suggest."""
-    key_ends_password: bool
-    """True where the first key switches password login off."""
-    log_tells_refused_keys: bool
+    @property
+    def slug(self) -> str:
+        """The Supervisor's name of the app."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The app's name as people see it."""
+        ...
+
+    @property
+    def short(self) -> str:
+        """The word for `--app`."""
+        ...
+
+    @property
+    def rank(self) -> int:
+        """Its place when several would do; the lowest is recommended."""
+        ...
+
+    @property
+    def default_port(self) -> int:
+        """The port to suggest."""
+        ...
+
+    @property
+    def key_ends_password(self) -> bool:
+        """True where the first key switches password login off."""
+        ...
+
+    @property
+    def log_tells_refused_keys(self) -> bool:
+        """True where the app's log names keys that were refused."""
+        ...
 
     def read(self, settings: Mapping[str, Any]) -> Serving:
         """What the app serves when it runs with these settings."""
         ...
 
-    def add_key(self, line: str) -> Edit:
+    def add_key(self, key: str | PublicKeyOf) -> Edit:
         """The edit that authorises a public key line."""
         ...
 

@@ -1,0 +1,93 @@
+"""Advanced SSH & Web Terminal (`a0d7b954_ssh`), the community app: a chosen user, key and password side by side, the host's network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.model import Edit, EditOp, SecretRef, Serving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ha_ssh.core.model import PublicKeyOf
+
+_SSH = ("options", "ssh")
+_PORT = ("network", "22/tcp")
+
+
+@dataclass(frozen=True)
+class AdvancedSsh:
+    """What the settings of Advanced SSH & Web Terminal mean (its configuration as of version 23)."""
+
+    slug: str = "a0d7b954_ssh"
+    name: str = "Advanced SSH & Web Terminal"
+    short: str = "advanced"
+    rank: int = 1
+    default_port: int = 22
+    key_ends_password: bool = False
+    log_tells_refused_keys: bool = True
+
+    def read(self, settings: Mapping[str, Any]) -> Serving:
+        """What the app serves with these settings; the user name is lower-cased by the app itself."""
+        ssh = (settings.get("options") or {}).get("ssh") or {}
+        keys = ssh.get("authorized_keys")
+        user = str(ssh.get("username") or "").lower()
+        root = user == "root"
+        password = bool(ssh.get("password"))
+        return Serving(
+            user=user,
+            port=(settings.get("network") or {}).get("22/tcp"),
+            keys=tuple(keys) if isinstance(keys, list | tuple) else (),
+            password_set=password,
+            password_login=password,
+            sftp=bool(ssh.get("sftp")) and root,
+            forwarding=bool(ssh.get("allow_tcp_forwarding")),
+            ha_command="ha {}" if root else "bash -lc 'ha {}'",
+            options_command="cat /data/options.json" if root else "sudo -n cat /data/options.json",
+        )
+
+    def add_key(self, key: str | PublicKeyOf) -> Edit:
+        """The edit that authorises a key beside whatever is there."""
+        return Edit(path=(*_SSH, "authorized_keys"), op=EditOp.ADD, value=key, title="add your key to the authorised keys")
+
+    def drop_key(self, entry: str) -> Edit:
+        """The edit that withdraws one entry."""
+        return Edit(path=(*_SSH, "authorized_keys"), op=EditOp.REMOVE, value=entry, title="withdraw an authorised key")
+
+    def set_port(self, port: int) -> Edit:
+        """The edit that sets the port on the host's network."""
+        return Edit(path=_PORT, op=EditOp.SET, value=port, title=f"publish SSH on port {port}")
+
+    def set_password(self, ref: SecretRef | None) -> Edit:
+        """The edit that sets or clears the password; an empty one switches password login off."""
+        title = "set a password" if ref else "clear the password"
+        return Edit(path=(*_SSH, "password"), op=EditOp.SET, value=ref or "", title=title)
+
+    def set_username(self, name: str) -> Edit | None:
+        """The edit that sets the login name."""
+        return Edit(path=(*_SSH, "username"), op=EditOp.SET, value=name.lower(), title=f"log in as {name.lower()}")
+
+    def set_forwarding(self, *, on: bool) -> Edit:
+        """The edit that lets TCP connections be forwarded."""
+        title = f"{'allow' if on else 'forbid'} TCP forwarding"
+        return Edit(path=(*_SSH, "allow_tcp_forwarding"), op=EditOp.SET, value=on, title=title)
+
+    def refuses(self, settings: Mapping[str, Any]) -> str | None:
+        """Why the app would not run: no login, no user name, or SFTP for anyone but root."""
+        ssh = (settings.get("options") or {}).get("ssh") or {}
+        serving = self.read(settings)
+        if not serving.user:
+            return "Setting a username is required!"
+        if not serving.keys and not serving.password_set:
+            return "Configuration of this app is incomplete."
+        if ssh.get("sftp") and serving.user != "root":
+            return "SFTP only works if the username is root."
+        return None
+
+    def secret_paths(self) -> tuple[tuple[str, ...], ...]:
+        """The password."""
+        return ((*_SSH, "password"),)
+
+
+FLAVOUR = AdvancedSsh()

@@ -1,0 +1,88 @@
+"""Terminal & SSH (`core_ssh`), the official app: always `root`, no port until one is set, and the first key ends the password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.model import Edit, EditOp, SecretRef, Serving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ha_ssh.core.model import PublicKeyOf
+
+_KEYS = ("options", "authorized_keys")
+_PASSWORD = ("options", "password")
+_PORT = ("network", "22/tcp")
+
+
+@dataclass(frozen=True)
+class TerminalSsh:
+    """What the settings of Terminal & SSH mean (its configuration as of version 10.4.0)."""
+
+    slug: str = "core_ssh"
+    name: str = "Terminal & SSH"
+    short: str = "terminal"
+    rank: int = 0
+    default_port: int = 2222
+    key_ends_password: bool = True
+    log_tells_refused_keys: bool = False
+
+    def read(self, settings: Mapping[str, Any]) -> Serving:
+        """What the app serves with these settings; a missing or odd value counts as its default."""
+        options = settings.get("options") or {}
+        keys = options.get("authorized_keys")
+        entries = tuple(keys) if isinstance(keys, list | tuple) else ()
+        password = bool(options.get("password"))
+        server = options.get("server") or {}
+        return Serving(
+            user="root",
+            port=(settings.get("network") or {}).get("22/tcp"),
+            keys=entries,
+            password_set=password,
+            password_login=password and not entries,
+            sftp=True,
+            forwarding=bool(server.get("tcp_forwarding")),
+            ha_command="ha {}",
+            options_command="cat /data/options.json",
+        )
+
+    def add_key(self, key: str | PublicKeyOf) -> Edit:
+        """The edit that authorises a key beside whatever is there."""
+        return Edit(path=_KEYS, op=EditOp.ADD, value=key, title="add your key to the authorised keys")
+
+    def drop_key(self, entry: str) -> Edit:
+        """The edit that withdraws one entry."""
+        return Edit(path=_KEYS, op=EditOp.REMOVE, value=entry, title="withdraw an authorised key")
+
+    def set_port(self, port: int) -> Edit:
+        """The edit that publishes the SSH port."""
+        return Edit(path=_PORT, op=EditOp.SET, value=port, title=f"publish SSH on port {port}")
+
+    def set_password(self, ref: SecretRef | None) -> Edit:
+        """The edit that sets or clears the password."""
+        return Edit(path=_PASSWORD, op=EditOp.SET, value=ref or "", title="set a password" if ref else "clear the password")
+
+    def set_username(self, _name: str) -> Edit | None:
+        """The login name is always `root` here."""
+        return None
+
+    def set_forwarding(self, *, on: bool) -> Edit:
+        """The edit that lets TCP connections be forwarded."""
+        path = ("options", "server", "tcp_forwarding")
+        return Edit(path=path, op=EditOp.SET, value=on, title=f"{'allow' if on else 'forbid'} TCP forwarding")
+
+    def refuses(self, settings: Mapping[str, Any]) -> str | None:
+        """Why the app would not run: it needs a key or a password as soon as it has a port."""
+        serving = self.read(settings)
+        if serving.port is not None and not serving.keys and not serving.password_set:
+            return "You need to setup a login!"
+        return None
+
+    def secret_paths(self) -> tuple[tuple[str, ...], ...]:
+        """The password."""
+        return (_PASSWORD,)
+
+
+FLAVOUR = TerminalSsh()
