@@ -1,0 +1,370 @@
+"""Who puts the questions: a terminal with arrow keys or plain lines, nobody, or a test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.ask.questions import Agreement, Kind, NotThis, Question, missing, show_answer
+from ha_ssh.core.errors import MissingAnswer
+from ha_ssh.core.options import Source
+from ha_ssh.core.secret import Secret
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Risk
+
+_AGREE = "agreement"
+
+
+def no_agreement() -> MissingAnswer:
+    """Return the error for a plan that nobody is there to agree to."""
+    return MissingAnswer(
+        _AGREE,
+        "Nothing was changed: the plan waits for your agreement.",
+        "agree with `--yes`, or set `HA_SSH_YES=1`",
+    )
+
+
+class NoTerminal:
+    """Nobody is there: every default is taken, what has none is refused by the name of its flag and variable."""
+
+    source = Source.DEFAULT
+
+    def __init__(self, *, yes: bool = False) -> None:
+        self._yes = yes
+
+    async def ask(self, question: Question) -> Any:
+        """Return the default; raises `MissingAnswer` where there is none."""
+        if question.default is None:
+            raise missing(question)
+        return question.default
+
+    async def secret(self, question: Question) -> Secret:
+        """Return the default; raises `MissingAnswer` where there is none."""
+        answer: Secret = await self.ask(question)
+        return answer
+
+    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:  # noqa: ARG002 - nobody reads them
+        """Agree when `--yes` was given; raises `MissingAnswer` otherwise."""
+        if not self._yes:
+            raise no_agreement()
+        return Agreement.YES
+
+    def complain(self, says: str) -> None:
+        """Nobody is there to hear it."""
+
+
+class Scripted:
+    """A test that answers, each question once, by its id; what was typed goes through the question's own validation."""
+
+    source = Source.ASKED
+
+    def __init__(self, answers: Mapping[str, Any] | None = None, *, agree: Sequence[Agreement] = (Agreement.YES,)) -> None:
+        self._answers = {id: list(told) if isinstance(told, list) else [told] for id, told in (answers or {}).items()}  # noqa: A001
+        self._agree = list(agree)
+        self.asked: list[str] = []
+        """The questions that were put, in order."""
+        self.complaints: list[str] = []
+        """What was said about answers that could not be."""
+
+    async def ask(self, question: Question) -> Any:
+        """Return the next answer for this question; a string is typed, anything else is taken as it is."""
+        self.asked.append(question.id)
+        while True:
+            if not self._answers.get(question.id):
+                raise AssertionError(f"no answer for the question {question.id!r}: {question.text}")
+            told = self._answers[question.id].pop(0)
+            try:
+                return question.pick(told) if isinstance(told, str) else told
+            except NotThis as no:
+                self.complain(no.says)
+
+    async def secret(self, question: Question) -> Secret:
+        """Return the next secret."""
+        answer: Secret = await self.ask(question)
+        return answer
+
+    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:  # noqa: ARG002 - a script does not read
+        """Return the next agreement."""
+        self.asked.append("agree")
+        if not self._agree:
+            raise AssertionError("asked for agreement once too often")
+        return self._agree.pop(0)
+
+    def complain(self, says: str) -> None:
+        """Keep the complaint."""
+        self.complaints.append(says)
+
+    def finish(self) -> None:
+        """Fail when an answer was prepared that nobody asked for."""
+        left = [id for id, told in self._answers.items() if told]  # noqa: A001 - the question's id
+        if left:
+            raise AssertionError(f"never asked: {', '.join(left)}")
+
+
+class Terminal:
+    """A person at a terminal: arrow keys and typing by questionary, plain lines where nothing may redraw."""
+
+    source = Source.ASKED
+
+    def __init__(
+        self,
+        *,
+        yes: bool = False,
+        plain: bool = False,
+        before: Callable[[], None] = lambda: None,
+        input: Any = None,  # noqa: A002 - prompt_toolkit's word
+        output: Any = None,
+    ) -> None:
+        self._yes = yes
+        self._plain = plain or os.environ.get("TERM") == "dumb"
+        self._before = before
+        self._input = input
+        self._output = output
+        self._lines = _Lines()
+
+    async def ask(self, question: Question) -> Any:
+        """Put a question until its answer is valid; Ctrl-C raises `KeyboardInterrupt`, the end of input `MissingAnswer`."""
+        self._before()
+        while True:
+            try:
+                if question.kind is Kind.SECRET:
+                    return await self.secret(question)
+                return await (self._ask_plainly(question) if self._plain else self._ask_nicely(question))
+            except NotThis as no:
+                self.complain(no.says if no.instead is None else f"{no.says} Perhaps `{no.instead}`?")
+
+    async def secret(self, question: Question) -> Secret:
+        """Ask for a secret without showing it; a new one is typed twice."""
+        while True:
+            first = await self._hidden(question, question.text)
+            if not first and question.default is not None:
+                return Secret("")
+            if question.twice and await self._hidden(question, "Once more, to be sure:") != first:
+                self.complain("The two were not the same.")
+                continue
+            answer = question.validate(first)
+            return answer if isinstance(answer, Secret) else Secret(first)
+
+    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
+        """Ask for the one yes; with `--yes` it is given already."""
+        if self._yes:
+            return Agreement.YES
+        return Agreement(await self.ask(_agreement(summary, risks)))
+
+    def complain(self, says: str) -> None:
+        """Say what is the matter, on a line of its own."""
+        self._write(f"  {says}\n")
+
+    # ------------------------------------------------------------------------------------------------- with questionary
+
+    async def _ask_nicely(self, question: Question) -> Any:
+        try:
+            import questionary
+        except ImportError:  # a minimal Windows console has no prompt_toolkit backend
+            self._plain = True
+            return await self._ask_plainly(question)
+        self._explain(question)
+        if question.kind is Kind.CONFIRM:
+            return await self._run(
+                lambda ends: questionary.confirm(question.text, default=bool(question.default), style=_style(), **ends), question
+            )
+        if question.kind is Kind.CHOICE:
+            choices = [questionary.Choice(choice.label, choice.value) for choice in question.choices]
+            default = next((choice for choice in choices if choice.value == question.default), None)
+            return await self._run(
+                lambda ends: questionary.select(
+                    question.text,
+                    choices,
+                    default=default,
+                    instruction="(arrow keys or a number, then Enter)",
+                    use_shortcuts=len(choices) <= 30,
+                    use_jk_keys=False,
+                    qmark="?",
+                    style=_style(),
+                    **ends,
+                ),
+                question,
+            )
+        typed = await self._run(
+            lambda ends: questionary.text(
+                question.text,
+                default="" if question.default is None else show_answer(question, question.default),
+                validate=_validator(question),
+                validate_while_typing=False,
+                style=_style(),
+                **ends,
+            ),
+            question,
+        )
+        return question.pick(typed)
+
+    async def _hidden(self, question: Question, text: str) -> str:
+        if self._plain:
+            self._explain(question)
+            return await self._line(f"? {text} (not shown) ", question, echo=False)
+        try:
+            import questionary
+        except ImportError:
+            self._plain = True
+            return await self._hidden(question, text)
+        self._explain(question)
+        answer: str = await self._run(lambda ends: questionary.password(text, style=_style(), **ends), question)
+        return answer
+
+    async def _run(self, build: Callable[[dict[str, Any]], Any], question: Question) -> Any:
+        from prompt_toolkit.output import create_output
+
+        ends = {"output": self._output or create_output(stdout=sys.stderr)}
+        if self._input is not None:
+            ends["input"] = self._input
+        try:
+            return await build(ends).unsafe_ask_async(patch_stdout=False)
+        except EOFError:
+            raise missing(question) from None
+
+    # ---------------------------------------------------------------------------------------------------- in plain lines
+
+    async def _ask_plainly(self, question: Question) -> Any:
+        self._explain(question)
+        present = "" if question.default is None else show_answer(question, question.default)
+        if question.kind is Kind.CHOICE:
+            self._write(f"? {question.text}\n")
+            for place, choice in enumerate(question.choices, 1):
+                self._write(f"  {place}. {choice.label}\n")
+            number = next((n for n, choice in enumerate(question.choices, 1) if choice.value == question.default), None)
+            typed = await self._line(f"  Number{f' [{number}]' if number else ''}: ", question)
+        elif question.kind is Kind.CONFIRM:
+            typed = await self._line(f"? {question.text} [{'Y/n' if question.default else 'y/N'}] ", question)
+        else:
+            typed = await self._line(f"? {question.text}{f' [{present}]' if present else ''} ", question)
+        if not typed.strip() and question.default is not None:
+            return question.default
+        return question.pick(typed)
+
+    async def _line(self, prompt: str, question: Question, *, echo: bool = True) -> str:
+        self._write(prompt)
+        with _echo_off() if not echo else _as_it_is():
+            line = await self._lines.read()
+        if not echo:
+            self._write("\n")
+        if line is None:
+            self._write("\n")
+            raise missing(question)
+        return line
+
+    def _explain(self, question: Question) -> None:
+        if question.why:
+            self._write(f"\n  {question.why}\n")
+
+    def _write(self, text: str) -> None:
+        if self._output is not None:
+            self._output.write(text.replace("\n", "\r\n"))
+            self._output.flush()
+        else:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+class _Lines:
+    """The lines of stdin, read without holding up the event loop, so that connections stay alive while a person thinks."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    async def read(self) -> str | None:
+        """Return the next line without its end, or `None` at the end of input."""
+        descriptor = sys.stdin.fileno()
+        while b"\n" not in self._rest:
+            await _readable(descriptor)
+            more = os.read(descriptor, 4096)
+            if not more:
+                last, self._rest = self._rest, b""
+                return last.decode(errors="replace") if last else None
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode(errors="replace").removesuffix("\r")
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    try:
+        loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+    except (NotImplementedError, PermissionError):
+        return  # Windows' loop cannot wait for a console, and a regular file is always readable: the read itself waits
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _echo_off() -> Iterator[None]:
+    """Keep what is typed off the screen, where stdin is a terminal."""
+    try:
+        import termios
+
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (ImportError, termios.error):
+        yield
+        return
+    hidden = [*before]
+    hidden[3] = before[3] & ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, hidden)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _agreement(summary: str, risks: Sequence[Risk]) -> Question:
+    """The question for the one yes."""
+    from ha_ssh.ask.questions import Choice
+
+    named = f" It takes the risk {' and '.join(f'`{risk}`' for risk in risks)}." if risks else ""
+    return Question(
+        id=_AGREE,
+        text=summary,
+        why=f"Nothing has been changed yet.{named}",
+        kind=Kind.CHOICE,
+        flag="--yes",
+        env="HA_SSH_YES",
+        default=Agreement.YES,
+        choices=(
+            Choice(Agreement.YES, "Yes, do it"),
+            Choice(Agreement.CHANGE, "Change an answer"),
+            Choice(Agreement.NO, "No, leave everything as it is"),
+        ),
+        validate=str,
+    )
+
+
+def _validator(question: Question) -> Callable[[str], bool | str]:
+    def check(typed: str) -> bool | str:
+        try:
+            question.pick(typed)
+        except NotThis as no:
+            return no.says if no.instead is None else f"{no.says} Perhaps `{no.instead}`?"
+        return True
+
+    return check
+
+
+def _style() -> Any:
+    """Underlines and weight only: nothing that needs colour to be understood."""
+    from prompt_toolkit.styles import Style
+
+    return Style(
+        [("qmark", "bold"), ("question", "bold"), ("answer", ""), ("pointer", "bold"), ("highlighted", "bold"), ("selected", "")]
+    )
