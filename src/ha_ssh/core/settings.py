@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ _REF = "$secret"
 
 @dataclass(frozen=True)
 class Change:
-    """One difference between two settings: a value set, a key or a list item added or removed."""
+    """One difference between two settings: the key at `path` added, removed, or set from one value (or list) to another."""
 
     path: Path
     op: EditOp
@@ -38,10 +37,6 @@ class Change:
     after: Any = None
     secret: bool = False
     """True where the values are secrets: never shown, and kept only as a `SecretRef`."""
-    index: int | None = None
-    """The place of a list item, in the list where it stands; `None` for a key of a mapping."""
-    beside: int = 0
-    """How many items that are the same stand in the list while this one is out of it, and that are none of our doing."""
 
 
 # ----------------------------------------------------------------------------------------------------------------- edits
@@ -155,9 +150,6 @@ def _diff(path: Path, before: Any, after: Any, secret_paths: Sequence[Path]) -> 
     if _form(before) == _form(after) and before is not _ABSENT:
         return
     secret = any(path[: len(secret_path)] == secret_path for secret_path in secret_paths)
-    if isinstance(before, list | tuple) and isinstance(after, list | tuple):
-        yield from _diff_lists(path, before, after, secret=secret)
-        return
     old = before if isinstance(before, Mapping) else {}
     new = after if isinstance(after, Mapping) else {}
     yield from (
@@ -179,25 +171,6 @@ def _diff(path: Path, before: Any, after: Any, secret_paths: Sequence[Path]) -> 
         yield from _diff((*path, key), old.get(key, _ABSENT), new[key], secret_paths)
 
 
-def _diff_lists(path: Path, before: Sequence[Any], after: Sequence[Any], *, secret: bool) -> Iterable[Change]:
-    """Return the items that went, the last first, then those that came, the first first."""
-    blocks = SequenceMatcher(None, [_form(x) for x in before], [_form(x) for x in after], autojunk=False).get_matching_blocks()
-    stay = {block.a + i for block in blocks for i in range(block.size)}
-    new = set(range(len(after))) - {block.b + i for block in blocks for i in range(block.size)}
-    kept = [before[i] for i in sorted(stay)]
-    gone = sorted(set(range(len(before))) - stay)
-    for i in reversed(gone):
-        # Put back first come, first served: the earlier ones stand there again when this one returns.
-        beside = _count(kept, before[i]) + _count((before[j] for j in gone if j < i), before[i])
-        yield Change(path, EditOp.REMOVE, before[i], None, secret, i, beside)
-    for i in sorted(new):
-        yield Change(path, EditOp.ADD, None, after[i], secret, i, _count(kept, after[i]))
-
-
-def _count(items: Iterable[Any], item: Any) -> int:
-    return sum(_same(other, item) for other in items)
-
-
 def reverse(changes: Iterable[Change], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of now with the changes taken back: only what is still as they left it, all else as it is."""
     new: Any = dict(now)
@@ -209,28 +182,48 @@ def reverse(changes: Iterable[Change], now: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _undo(change: Change) -> Callable[[Any], Any]:
-    if change.index is not None:
-        return _undo_item(change, change.index)
-    left = _ABSENT if change.op is EditOp.REMOVE else change.after
-    back = _ABSENT if change.op is EditOp.ADD else change.before
-    return lambda value: back if _equal(value, left) else value
+    left: Any = _ABSENT if change.op is EditOp.REMOVE else change.after
+    back: Any = _ABSENT if change.op is EditOp.ADD else change.before
+
+    def undone(value: Any) -> Any:
+        if _equal(value, left):
+            return back
+        if all(isinstance(x, list | tuple) for x in (value, left, back)) and not _equal(value, back):
+            return _undone_items(back, left, value)
+        return value
+
+    return undone
 
 
-def _undo_item(change: Change, index: int) -> Callable[[Any], Any]:
-    def take_out(value: Any) -> Any:
-        if not isinstance(value, list | tuple) or _count(value, change.after) <= change.beside:
-            return value
-        places = [i for i, item in enumerate(value) if _same(item, change.after)]
-        exact = [i for i in places if _equal(value[i], change.after)]
-        place = index if index in exact else (exact or places)[-1]
-        return [item for i, item in enumerate(value) if i != place]
+def _undone_items(before: Sequence[Any], after: Sequence[Any], now: Sequence[Any]) -> list[Any]:
+    """Return the list of now without what came between before and after, and with what went, where nothing stands for it."""
+    came = _minus(after, before)
+    went = _minus(before, after)
+    items = list(now)
+    for i in reversed(came):
+        # A key of ours that got another comment since is still ours.
+        places = [k for k in _minus(items, before) if _same(items[k], after[i])]
+        exact = [k for k in places if _equal(items[k], after[i])]
+        if places:
+            del items[(exact or places)[-1]]
+    there = [before[i] for i in range(len(before)) if i not in went]
+    for i in went:
+        if not any(_same(items[k], before[i]) for k in _minus(items, there)):
+            items.insert(i, before[i])
+            there.append(before[i])
+    return items
 
-    def put_back(value: Any) -> Any:
-        if not isinstance(value, list | tuple) or _count(value, change.before) > change.beside:
-            return value
-        return [*value[:index], change.before, *value[index:]]
 
-    return take_out if change.op is EditOp.ADD else put_back
+def _minus(items: Sequence[Any], others: Iterable[Any]) -> list[int]:
+    """Return the places of the items that have no equal among the others, each of which counts once."""
+    left = [_form(other) for other in others]
+    places = []
+    for i, item in enumerate(items):
+        if (form := _form(item)) in left:
+            left.remove(form)
+        else:
+            places.append(i)
+    return places
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -246,22 +239,29 @@ def only_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 
 
 def render_diff(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Return the changes, a line each: secrets masked, keys as kind, fingerprint and comment."""
+    """Return the changes, a line for each value or list item: secrets masked, keys as kind, fingerprint and comment."""
     changes = tuple(changes)
     inner = {change.path[:i] for change in changes for i in range(len(change.path))}
-    return tuple(_render(change) for change in changes if not (change.path in inner and {} in (change.before, change.after)))
+    return tuple(
+        line
+        for change in changes
+        if not (change.path in inner and {} in (change.before, change.after))
+        for line in _rendered(change)
+    )
 
 
-def _render(change: Change) -> str:
+def _rendered(change: Change) -> Iterable[str]:
     name = keys.printable(".".join(change.path))
-    old, new = (_shown(value, secret=change.secret) for value in (change.before, change.after))
-    match change.op:
-        case EditOp.ADD:
-            return f"+ {name}: {new}"
-        case EditOp.REMOVE:
-            return f"- {name}: {old}"
-        case _:
-            return f"~ {name}: {old} -> {new}"
+    old, new = change.before, change.after
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple) and (_minus(old, new) or _minus(new, old)):
+        yield from (f"- {name}: {_shown(old[i], secret=change.secret)}" for i in _minus(old, new))
+        yield from (f"+ {name}: {_shown(new[i], secret=change.secret)}" for i in _minus(new, old))
+    elif change.op is EditOp.ADD:
+        yield f"+ {name}: {_shown(new, secret=change.secret)}"
+    elif change.op is EditOp.REMOVE:
+        yield f"- {name}: {_shown(old, secret=change.secret)}"
+    else:
+        yield f"~ {name}: {_shown(old, secret=change.secret)} -> {_shown(new, secret=change.secret)}"
 
 
 def _shown(value: Any, *, secret: bool = False) -> str:
@@ -281,6 +281,8 @@ def _shown(value: Any, *, secret: bool = False) -> str:
         case str():
             entry = keys.parse_entry(value)
             return entry.short if isinstance(entry, keys.Entry) else keys.printable(value)
+        case list() | tuple():
+            return "[" + ", ".join(_shown(item) for item in value) + "]"
         case _:
             return json.dumps(value, ensure_ascii=False, default=lambda item: _shown(item))
 
@@ -294,8 +296,6 @@ def to_json(changes: Iterable[Change]) -> list[dict[str, Any]]:
             "before": _sealed(change.before, secret=change.secret),
             "after": _sealed(change.after, secret=change.secret),
             "secret": change.secret,
-            "index": change.index,
-            "beside": change.beside,
         }
         for change in changes
     ]
@@ -304,15 +304,7 @@ def to_json(changes: Iterable[Change]) -> list[dict[str, Any]]:
 def from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
     """Return the changes that `to_json` stored."""
     return tuple(
-        Change(
-            tuple(item["path"]),
-            EditOp(item["op"]),
-            _opened(item["before"]),
-            _opened(item["after"]),
-            bool(item["secret"]),
-            item["index"],
-            int(item["beside"]),
-        )
+        Change(tuple(item["path"]), EditOp(item["op"]), _opened(item["before"]), _opened(item["after"]), bool(item["secret"]))
         for item in stored
     )
 
