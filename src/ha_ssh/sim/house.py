@@ -158,21 +158,19 @@ class Knobs:
     unsupported: list[str] = field(default_factory=list)
     update_needed: bool = False
     """The Supervisor insists on its own update first."""
-    impostor: bool = False
-    """Somebody else answers on the SSH ports: every login succeeds, under other host keys, and the app's log shows nothing."""
-    log_forged: bool = False
-    """The impostor tries, under a user name that looks like an accepted login, to have the log tell a lie."""
+    door: str = ""
+    """Who answers on the SSH ports; empty for the apps themselves.
+
+    `impostor` (another server: every login succeeds, the app's log shows nothing), `forger` (an impostor that tries to make the
+    log tell a lie), `stranger` (another server that admits nobody); else a `DoorState`, such as `not-ssh` or `timeout`, which
+    every connection there meets.
+    """
     penalties: bool = True
     """sshd's PerSourcePenalties."""
-    doors: dict[int, DoorState] = field(default_factory=dict)
-    """What connections to a port of the host meet instead of what is there."""
-    unresolved: bool = False
-    """The host's name does not resolve."""
     sshd_gone: set[str] = field(default_factory=set)
     """Apps (slugs) that run while their sshd is dead: connections end before a banner."""
-    ha_fails: str = ""
-    """What `ha` prints instead of its answer in an SSH session."""
-    sftp_broken: bool = False
+    ha_fails: bool = False
+    """`ha` has no token in an SSH session."""
 
 
 # -------------------------------------------------------------------------------------------------------------- people
@@ -348,7 +346,7 @@ class House:
         self._numbers = itertools.count(1)
         self._moment: float | None = None
         self._penalties: dict[str, _Penalty] = {}
-        self._impostor_keys: tuple[HostKey, ...] = ()
+        self._foreign_keys: tuple[HostKey, ...] = ()
         self._busy: dict[str, str] = {}
         self._rescheduled = asyncio.Event()
         if isinstance(self.clock, VirtualClock):
@@ -709,6 +707,11 @@ class House:
 
     # ----------------------------------------------------------------------------------------------------------- ssh
 
+    @property
+    def foreign(self) -> bool:
+        """True while another SSH server answers on the ports of the apps."""
+        return self.knobs.door in {"impostor", "forger", "stranger"}
+
     def serving(self, slug: str) -> int | None:
         """The host's port on which the app's SSH server listens now, or `None`."""
         self.tick()
@@ -722,19 +725,19 @@ class House:
     def methods(self, slug: str) -> tuple[str, ...]:
         """The ways to authenticate that the running server offers."""
         sshd = self.app(slug).sshd
-        if self.knobs.impostor:
+        if self.foreign:
             return ("publickey", "password")
         if sshd is None:
             return ()
         return ("publickey",) if sshd.password is None else ("publickey", "password")
 
     def host_keys(self, slug: str) -> tuple[HostKey, ...]:
-        """The host keys that a connection meets: the app's, or the impostor's."""
-        if not self.knobs.impostor:
+        """The host keys that a connection meets: the app's, or those of whoever stands in its place."""
+        if not self.foreign:
             return self.app(slug).host_keys
-        if not self._impostor_keys:
-            self._impostor_keys = (self.keys.make("ed25519"),)
-        return self._impostor_keys
+        if not self._foreign_keys:
+            self._foreign_keys = (self.keys.make("ed25519"),)
+        return self._foreign_keys
 
     def new_host_keys(self, slug: str) -> None:
         """Give an app other host keys, as a reinstallation does."""
@@ -744,13 +747,14 @@ class House:
     def door_at(self, port: int, *, source_ip: str = CLIENT_IP) -> DoorState:
         """What a connection to a port of the host meets now."""
         self.tick()
-        if port in self.knobs.doors:
-            return self.knobs.doors[port]
-        slug = self.slug_at(port)
-        if slug is not None:
+        bound = any(app.sshd is not None and app.sshd.port == port for app in self.apps.values())
+        if bound and self.knobs.door and not self.foreign:
+            return DoorState(self.knobs.door)
+        if bound and self.foreign:
+            return DoorState.OPEN
+        if self.slug_at(port) is not None:
             return DoorState.RESET if self.penalised(source_ip) else DoorState.OPEN
-        gone = [app for app in self.apps.values() if app.sshd is not None and app.sshd.port == port]
-        if gone:
+        if bound:
             return DoorState.RESET
         return DoorState.NOT_SSH if port in self.ports_in_use() else DoorState.REFUSED
 
@@ -763,8 +767,8 @@ class House:
         self, slug: str, user: str, *, key_line: str | None = None, password: str | None = None, source_ip: str = CLIENT_IP
     ) -> bool:
         """Say whether the RUNNING app lets somebody in."""
-        if self.knobs.impostor:
-            return self.app(slug).sshd is not None
+        if self.foreign:
+            return self.app(slug).sshd is not None and self.knobs.door != "stranger"
         sshd = self.app(slug).sshd
         if self.serving(slug) is None or sshd is None or user != sshd.user:
             return False
@@ -788,8 +792,8 @@ class House:
         accepted = self.admits(slug, user, key_line=key_line, password=password, source_ip=source_ip)
         key = None if key_line is None else public_key(key_line)
         port = source_port or secrets.randbelow(20000) + 40000
-        if self.knobs.impostor:
-            if self.knobs.log_forged and key is not None:
+        if self.foreign:
+            if self.knobs.door == "forger" and key is not None:
                 lie = f"Accepted publickey for {user} from {source_ip} port {port} ssh2: {key.short} {key.fingerprint}"
                 app.log.append(f"Invalid user {lie} from 192.168.1.66 port 40666")
             return Login(slug, user, source_ip, port, accepted, key)
@@ -845,7 +849,7 @@ class House:
 
     def knock(self, slug: str, *, source_ip: str = CLIENT_IP) -> None:
         """A connection that ends without trying to log in."""
-        if not self.knobs.impostor:
+        if not self.foreign:
             self.penalise(source_ip, 1.0)
 
     def penalise(self, source_ip: str, seconds: float) -> None:
