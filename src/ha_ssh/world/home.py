@@ -1,0 +1,234 @@
+"""The real world behind the protocols `Reader` and `Home`: the house by a route, the user's files, SSH, the vault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ha_ssh.core.errors import HaSshError, Refused
+from ha_ssh.world import files, keyfiles, ssh
+from ha_ssh.world.openssh import OwnSsh
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from ha_ssh.core.model import Clock, CoreState, FileState, KeyKind, KeyState, OwnLogin, Places, SecretRef, Session
+    from ha_ssh.core.secret import Secret
+    from ha_ssh.world.vault import Vault
+
+T = TypeVar("T")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two looks while something is awaited."""
+_REFUSED_FOR = 60.0
+"""Seconds for which a refusal that passes is waited out."""
+
+
+class Route(Protocol):
+    """A way to the Supervisor, whichever it is."""
+
+    @property
+    def channel(self) -> str:
+        """How the house is reached: `https`, `http`, `inside` or `ssh`."""
+        ...
+
+    async def core(self) -> CoreState:
+        """Return Core's version and who we are there."""
+        ...
+
+    async def get(self, endpoint: str) -> Any:
+        """Return the Supervisor's answer to a GET."""
+        ...
+
+    async def post(
+        self,
+        endpoint: str,
+        data: Mapping[str, Any] | None,
+        *,
+        limit: float | None,
+        on_progress: Callable[[float | None, str], None] | None,
+    ) -> Any:
+        """POST and wait for the end, for `limit` seconds or however long it takes."""
+        ...
+
+    async def log(self, slug: str) -> str:
+        """Return an app's log as plain text."""
+        ...
+
+    def on_event(self, callback: Callable[[dict[str, Any]], None]) -> Any:
+        """Call back whenever the house reports something."""
+        ...
+
+    async def close(self) -> None:
+        """Part from the house."""
+        ...
+
+
+class RealHome:
+    """This computer and, by the route, the house; without a route only this computer and SSH can be looked at."""
+
+    def __init__(self, route: Route | None, places: Places, vault: Vault, clock: Clock) -> None:
+        self.clock = clock
+        self._way = route
+        self._places = places
+        self._vault = vault
+        self._own_ssh = OwnSsh(places)
+        self._stirred = asyncio.Event()
+        if route is not None:
+            route.on_event(lambda *_: self._stirred.set())
+
+    # ----------------------------------------------------------------------------------------------------------- the house
+
+    @property
+    def channel(self) -> str:
+        """How the house is reached: `https`, `http`, `inside` or `ssh`."""
+        return self._route().channel
+
+    async def core(self) -> CoreState:
+        """Return Core's version and who we are there."""
+        return await self._route().core()
+
+    async def supervisor(self, endpoint: str) -> Any:
+        """Return the Supervisor's answer to a GET."""
+        return await self._route().get(endpoint)
+
+    async def log(self, slug: str) -> str:
+        """Return an app's log as plain text."""
+        return await self._route().log(slug)
+
+    async def call(
+        self,
+        endpoint: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        on_progress: Callable[[float | None, str], None] | None = None,
+    ) -> Any:
+        """POST to the Supervisor and wait for the end; a refusal that passes is waited out for a minute."""
+        last = self.clock.now() + _REFUSED_FOR
+        pause = _FIRST_PAUSE
+        while True:
+            self._stirred.clear()
+            try:
+                return await self._route().post(endpoint, data, limit=None, on_progress=on_progress)
+            except Refused as refused:
+                left = last - self.clock.now()
+                if not refused.passing or left <= 0:
+                    raise
+                if on_progress:
+                    on_progress(None, f"waiting: {refused.message}")
+            await self._rest(min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:
+        """Look, with growing pauses or when the house reports something; `None` without an answer after `limit` seconds."""
+        del what  # for those who show it
+        last = self.clock.now() + limit
+        pause = _FIRST_PAUSE
+        while True:
+            self._stirred.clear()
+            answer = await look()
+            left = last - self.clock.now()
+            if answer is not None or left <= 0:
+                return answer
+            await self._rest(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Part from the house."""
+        if self._way is not None:
+            await self._way.close()
+
+    def _route(self) -> Route:
+        if self._way is None:
+            raise HaSshError(
+                "no-api",
+                "this needs Home Assistant's API, and no sign-in for it was given",
+                "name the house and its token: `--url URL` with `HA_SSH_TOKEN` or `--token-file FILE`",
+            )
+        return self._way
+
+    async def _rest(self, seconds: float) -> None:
+        """Let time pass, until something is reported at the most."""
+        waits = [asyncio.ensure_future(self.clock.sleep(seconds)), asyncio.ensure_future(self._stirred.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    # ----------------------------------------------------------------------------------------------------------------- SSH
+
+    @contextlib.asynccontextmanager
+    async def session(
+        self, host: str, port: int, user: str, identity: str, passphrase: SecretRef | None
+    ) -> AsyncIterator[Session]:
+        """Log in with exactly this key, once; raises `SshTrouble`."""
+        async with ssh.open_session(host, port, user, _expanded(identity), await self._secret(passphrase)) as session:
+            yield session
+
+    async def knock(self, host: str, port: int) -> str:
+        """Read the banner of an SSH server, once, without logging in; raises `SshTrouble`."""
+        return await ssh.knock(host, port)
+
+    async def ssh_version(self) -> str | None:
+        """Return what `ssh -V` says, or `None` where there is no OpenSSH client."""
+        return await self._own_ssh.version()
+
+    async def resolve_alias(self, alias: str) -> dict[str, tuple[str, ...]]:
+        """Return what the user's OpenSSH makes of an alias."""
+        return await self._own_ssh.resolve(alias)
+
+    async def own_login(self, alias: str, passphrase: SecretRef | None) -> OwnLogin:
+        """Log in by the user's own OpenSSH and run `true`."""
+        return await self._own_ssh.login(alias, await self._secret(passphrase))
+
+    # --------------------------------------------------------------------------------------------------------------- files
+
+    async def file(self, path: str) -> FileState:
+        """Return one of the user's files."""
+        return files.read(_expanded(path))
+
+    async def folder(self, path: str) -> tuple[str, ...]:
+        """Return the names of the files in a folder, sorted."""
+        return files.folder(_expanded(path))
+
+    async def key(self, path: str, passphrase: SecretRef | None) -> KeyState:
+        """Return a private key file, opened with the passphrase if one is given."""
+        return await asyncio.to_thread(keyfiles.read_key, _expanded(path), await self._secret(passphrase))
+
+    async def write(self, path: str, text: str, *, mode: int | None = None) -> None:
+        """Write a file of the user in one piece."""
+        files.write(_expanded(path), text, mode)
+
+    async def delete(self, path: str) -> None:
+        """Delete a file of the user, and our own folder with the last file in it."""
+        files.delete(_expanded(path))
+        if Path(_expanded(path)).parent == Path(self._places.include_dir):
+            files.drop_empty_folder(self._places.include_dir)
+
+    async def set_mode(self, path: str, mode: int) -> None:
+        """Change who may read a file."""
+        files.set_mode(_expanded(path), mode)
+
+    async def make_key(self, path: str, kind: KeyKind, passphrase: SecretRef | None, comment: str) -> str:
+        """Make a key pair, never over an existing file; returns `type base64`."""
+        return await asyncio.to_thread(keyfiles.make_key, _expanded(path), kind, await self._secret(passphrase), comment)
+
+    # ------------------------------------------------------------------------------------------------------------- secrets
+
+    async def keep(self, name: str, secret: Secret) -> SecretRef:
+        """Put a secret into the vault."""
+        return await asyncio.to_thread(self._vault.keep, name, secret)
+
+    async def recall(self, ref: SecretRef) -> Secret:
+        """Take a secret out of the vault; raises `HaSshError` where it is gone."""
+        return await asyncio.to_thread(self._vault.recall, ref)
+
+    async def _secret(self, ref: SecretRef | None) -> Secret | None:
+        return None if ref is None else await self.recall(ref)
+
+
+def _expanded(path: str) -> str:
+    return str(Path(path).expanduser())
