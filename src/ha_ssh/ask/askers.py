@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from ha_ssh.core.options import Source
 from ha_ssh.core.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from ha_ssh.core.model import Risk
 
 _AGREE = "agreement"
@@ -48,7 +49,7 @@ class NoTerminal:
         answer: Secret = await self.ask(question)
         return answer
 
-    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:  # noqa: ARG002 - nobody reads them
+    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
         """Agree when `--yes` was given; raises `MissingAnswer` otherwise."""
         if not self._yes:
             raise no_agreement()
@@ -88,7 +89,7 @@ class Scripted:
         answer: Secret = await self.ask(question)
         return answer
 
-    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:  # noqa: ARG002 - a script does not read
+    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
         """Return the next agreement."""
         self.asked.append("agree")
         if not self._agree:
@@ -130,11 +131,13 @@ class Terminal:
     async def ask(self, question: Question) -> Any:
         """Put a question until its answer is valid; Ctrl-C raises `KeyboardInterrupt`, the end of input `MissingAnswer`."""
         self._before()
+        if question.why:
+            self._write(f"\n  {question.why}\n")
         while True:
             try:
                 if question.kind is Kind.SECRET:
                     return await self.secret(question)
-                return await (self._ask_plainly(question) if self._plain else self._ask_nicely(question))
+                return await (self._ask_nicely(question) if self._redraws() else self._ask_plainly(question))
             except NotThis as no:
                 self.complain(no.says if no.instead is None else f"{no.says} Perhaps `{no.instead}`?")
 
@@ -160,15 +163,19 @@ class Terminal:
         """Say what is the matter, on a line of its own."""
         self._write(f"  {says}\n")
 
+    def _redraws(self) -> bool:
+        """True where prompts may redraw: a console is there, and nobody asked for plain lines."""
+        if self._plain:
+            return False
+        self._output = self._output or _console()
+        self._plain = self._output is None
+        return not self._plain
+
     # ------------------------------------------------------------------------------------------------- with questionary
 
     async def _ask_nicely(self, question: Question) -> Any:
-        try:
-            import questionary
-        except ImportError:  # a minimal Windows console has no prompt_toolkit backend
-            self._plain = True
-            return await self._ask_plainly(question)
-        self._explain(question)
+        import questionary
+
         if question.kind is Kind.CONFIRM:
             return await self._run(
                 lambda ends: questionary.confirm(question.text, default=bool(question.default), style=_style(), **ends), question
@@ -190,10 +197,11 @@ class Terminal:
                 ),
                 question,
             )
+        present = "" if question.default is None else show_answer(question, question.default)
         typed = await self._run(
             lambda ends: questionary.text(
                 question.text,
-                default="" if question.default is None else show_answer(question, question.default),
+                instruction=f"[{present}] " if present else None,
                 validate=_validator(question),
                 validate_while_typing=False,
                 style=_style(),
@@ -201,25 +209,21 @@ class Terminal:
             ),
             question,
         )
-        return question.pick(typed)
+        return question.pick(typed) if typed.strip() or question.default is None else question.default
 
     async def _hidden(self, question: Question, text: str) -> str:
-        if self._plain:
-            self._explain(question)
-            return await self._line(f"? {text} (not shown) ", question, echo=False)
-        try:
-            import questionary
-        except ImportError:
-            self._plain = True
-            return await self._hidden(question, text)
-        self._explain(question)
+        if self._redraws():
+            return await self._hidden_nicely(question, text)
+        return await self._line(f"? {text} (not shown) ", question, echo=False)
+
+    async def _hidden_nicely(self, question: Question, text: str) -> str:
+        import questionary
+
         answer: str = await self._run(lambda ends: questionary.password(text, style=_style(), **ends), question)
         return answer
 
     async def _run(self, build: Callable[[dict[str, Any]], Any], question: Question) -> Any:
-        from prompt_toolkit.output import create_output
-
-        ends = {"output": self._output or create_output(stdout=sys.stderr)}
+        ends = {"output": self._output}
         if self._input is not None:
             ends["input"] = self._input
         try:
@@ -230,7 +234,6 @@ class Terminal:
     # ---------------------------------------------------------------------------------------------------- in plain lines
 
     async def _ask_plainly(self, question: Question) -> Any:
-        self._explain(question)
         present = "" if question.default is None else show_answer(question, question.default)
         if question.kind is Kind.CHOICE:
             self._write(f"? {question.text}\n")
@@ -256,10 +259,6 @@ class Terminal:
             self._write("\n")
             raise missing(question)
         return line
-
-    def _explain(self, question: Question) -> None:
-        if question.why:
-            self._write(f"\n  {question.why}\n")
 
     def _write(self, text: str) -> None:
         if self._output is not None:
@@ -292,9 +291,14 @@ class _Lines:
 
 async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def answer() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
     try:
-        loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+        loop.add_reader(descriptor, answer)
     except (NotImplementedError, PermissionError):
         return  # Windows' loop cannot wait for a console, and a regular file is always readable: the read itself waits
     try:
@@ -350,8 +354,24 @@ def _agreement(summary: str, risks: Sequence[Risk]) -> Question:
     )
 
 
+def _console() -> Any:
+    """Return the terminal behind stderr, or `None` where prompt_toolkit finds no console."""
+    from prompt_toolkit.output import create_output
+
+    if sys.platform == "win32":
+        from prompt_toolkit.output.win32 import NoConsoleScreenBufferError
+
+        try:
+            return create_output(stdout=sys.stderr)
+        except NoConsoleScreenBufferError:
+            return None
+    return create_output(stdout=sys.stderr)
+
+
 def _validator(question: Question) -> Callable[[str], bool | str]:
     def check(typed: str) -> bool | str:
+        if not typed.strip() and question.default is not None:
+            return True
         try:
             question.pick(typed)
         except NotThis as no:
