@@ -166,6 +166,11 @@ class Target:
     house_id: str = "home"
     """The name under which the house is remembered; names the included file and the host key."""
 
+    @property
+    def host_key_alias(self) -> str:
+        """The name under which the alias looks the house's host keys up, so that a new address changes nothing."""
+        return f"ha-ssh-{self.house_id}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Want:
@@ -463,6 +468,34 @@ class Breakable(Protocol):
         """Stop the app."""
         ...
 
+    def uninstall(self) -> None:
+        """Uninstall the app."""
+        ...
+
+    def set_password(self) -> None:
+        """Save a password in the app's settings."""
+        ...
+
+    def forget_our_key(self) -> None:
+        """Put somebody else's key in the place of ours, in the settings and in the running app."""
+        ...
+
+    def touch_options(self) -> None:
+        """Save a changed option without restarting the app."""
+        ...
+
+    def revoke_token(self) -> None:
+        """Make the house refuse our token."""
+        ...
+
+    def demote(self) -> None:
+        """Make our user one that is no administrator."""
+        ...
+
+    def leave_run_open(self) -> None:
+        """Put a run that was cut off into the journal."""
+        ...
+
     def file(self, path: str) -> str | None:
         """The text of one of the user's files, or `None`."""
         ...
@@ -735,6 +768,11 @@ class Reader(Protocol):
 
     clock: Clock
 
+    @property
+    def channel(self) -> str:
+        """How the house is reached: `https`, `http`, `inside` or `ssh`."""
+        ...
+
     async def core(self) -> CoreState:
         """Core's version and who we are there."""
         ...
@@ -850,6 +888,11 @@ class Flavour(Protocol):
     @property
     def default_port(self) -> int:
         """The port to suggest."""
+        ...
+
+    @property
+    def store_port(self) -> int | None:
+        """The port it has when it is newly installed."""
         ...
 
     @property

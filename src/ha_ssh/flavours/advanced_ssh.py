@@ -1,4 +1,4 @@
-"""Advanced SSH & Web Terminal (`a0d7b954_ssh`), the community app: a chosen user, key and password side by side, the host's network."""
+"""Advanced SSH & Web Terminal (`a0d7b954_ssh`), the community app: a chosen user, keys and password side by side."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class AdvancedSsh:
     short: str = "advanced"
     rank: int = 1
     default_port: int = 22
+    store_port: int | None = 22
     key_ends_password: bool = False
     log_tells_refused_keys: bool = True
 

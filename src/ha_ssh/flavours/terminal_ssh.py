@@ -26,6 +26,7 @@ class TerminalSsh:
     short: str = "terminal"
     rank: int = 0
     default_port: int = 2222
+    store_port: int | None = None
     key_ends_password: bool = True
     log_tells_refused_keys: bool = False
 

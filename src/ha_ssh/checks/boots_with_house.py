@@ -1,0 +1,41 @@
+"""Truth: the app starts when the house starts, if that is wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ha_ssh.core.facts import Apps
+from ha_ssh.core.model import Check, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, ok, wrong
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Breakable
+
+
+def judge(want: Want, facts: Facts) -> Verdict:
+    """Compare the app's `boot` setting with the wish."""
+    app = facts[Apps].chosen(want.app)
+    now = app.settings.get("boot")
+    if want.boot is None:
+        return ok(f"`boot` is `{now}`")
+    wanted = "auto" if want.boot else "manual"
+    if now == wanted:
+        return ok(f"`boot` is `{now}`, as wanted")
+    edit = Edit(path=("boot",), op=EditOp.SET, value=wanted, title=f"set `boot` to `{wanted}`")
+    return wrong(f"`boot` is `{now}`, not `{wanted}`", CHECK.why, fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)))
+
+
+def break_it(scene: Breakable) -> None:
+    """Switch it off."""
+    scene.app.boot = "manual"
+
+
+CHECK = Check(
+    id="boots-with-house",
+    stage=Stage.SETTINGS,
+    title="The app starts with the house",
+    why="after the next power cut there would be no SSH",
+    needs=(Apps,),
+    rests_on=("app-installed",),
+    judge=judge,
+    break_it=break_it,
+)

@@ -1,0 +1,38 @@
+"""Truth: the server offers no login by password, unless one is wanted."""
+
+from __future__ import annotations
+
+from ha_ssh.core.facts import Apps, Doors
+from ha_ssh.core.model import Check, Facts, PasswordWish, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
+
+_BY_PASSWORD = {"password", "keyboard-interactive"}
+
+
+def judge(want: Want, facts: Facts) -> Verdict:
+    """Judge the ways to log in that the server offered in our one connection."""
+    app = facts[Apps].chosen(want.app)
+    methods = known(facts[Doors].of(app).methods, "see that the server offers no login by password")
+    if methods is None:
+        return unknown("the server's ways to log in were not seen", CHECK.why)
+    offered = _BY_PASSWORD.intersection(methods)
+    if not offered:
+        return ok("the server refuses passwords")
+    if want.password is not PasswordWish.OFF:
+        return note("the server admits a password beside your key", CHECK.why, f"offered: {', '.join(methods)}")
+    if app.serving.password_set:
+        return unknown("a password is still set", CHECK.why)
+    fix = tell("update the app", "versions of Terminal & SSH before 9.19.0 left `keyboard-interactive` on")
+    return wrong(
+        "the server still asks for passwords, although none is set", CHECK.why, f"offered: {', '.join(methods)}", fix=fix
+    )
+
+
+CHECK = Check(
+    id="password-refused",
+    stage=Stage.SESSION,
+    title="Login by password is refused",
+    why="passwords can be guessed from outside; keys cannot",
+    needs=(Apps, Doors),
+    rests_on=("right-server", "password-as-wanted"),
+    judge=judge,
+)

@@ -1,0 +1,51 @@
+"""Truth: it is the app itself that answers on the port, because its own log shows our very login."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ha_ssh.core.facts import Apps, Doors
+from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Breakable
+
+
+def judge(want: Want, facts: Facts) -> Verdict:
+    """Judge the proof; over plain http it is trust on first use, and is called that."""
+    app = facts[Apps].chosen(want.app)
+    door = facts[Doors].of(app)
+    if known(door.admitted, "log in with your key") is not True:
+        return unknown("nobody was let in, so there is nothing to prove", CHECK.why)
+    proof = known(door.proof, "prove by the app's own log that it is the app that answers")
+    if proof is None:
+        fix = tell(
+            "find out who answers there",
+            f"{door.host} port {door.port} let you in, but {door.unproven}",
+            "send no password there",
+        )
+        return wrong("whoever answers on the SSH port is not proven to be the app", CHECK.why, door.unproven, fix=fix)
+    if proof.channel == "http":
+        return note(
+            "the app's log shows your login (read over plain http: trust on first use)",
+            "somebody inside the home network could forge what plain http carries",
+            proof.line,
+        )
+    return ok("the app's own log shows your login: it is the app that answers", proof.line)
+
+
+def break_it(scene: Breakable) -> None:
+    """Let somebody else answer who lets everybody in."""
+    scene.house.knobs.impostor = True
+
+
+CHECK = Check(
+    id="right-server",
+    stage=Stage.IDENTITY,
+    title="It is the app that answers",
+    why="a machine in the middle can imitate a prompt, but it cannot log in to the app as you",
+    needs=(Apps, Doors),
+    rests_on=("login-works",),
+    judge=judge,
+    break_it=break_it,
+)

@@ -1,0 +1,82 @@
+"""Truth: the app runs with the settings that are saved (it takes them up only when it starts)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, holds_key
+from ha_ssh.core.model import Check, DoorState, Facts, Fix, Later, NotKnown, Stage, Verdict, Want, ok, wrong
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Breakable
+
+_SHUT = {DoorState.REFUSED, DoorState.RESET}
+
+
+def judge(want: Want, facts: Facts) -> Verdict:
+    """Compare the options inside the running app with the saved ones; without a session, read it from what the door does."""
+    app = facts[Apps].chosen(want.app)
+    door = facts[Doors].of(app)
+    if door.running is not None and not isinstance(door.running, Later):
+        if _alike(door.running, app.settings.get("options")):
+            return ok("the app runs with its saved settings")
+        return wrong(
+            "settings were saved but the app was not restarted since", CHECK.why, _differing(door, app), fix=_restart(app)
+        )
+    if app.slug in facts.fresh:
+        return ok("the app was restarted after its settings were saved")
+    contradiction = _contradiction(facts, app, door)
+    if contradiction is None:
+        return ok("nothing suggests that the app runs with other settings than the saved ones")
+    return wrong("the app does not seem to run with its saved settings", CHECK.why, contradiction, fix=_restart(app))
+
+
+def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
+    """Return what the door does that it would not do with the saved settings."""
+    if door.state in _SHUT:
+        return f"port {door.port} is saved, yet nothing answers there: {door.message}"
+    key = facts.get(MyKey)
+    if isinstance(key, NotKnown) or door.admitted is not False:
+        return None
+    if holds_key(app.serving.keys, key.public, facts.target.identity):
+        return "your key is saved, yet it is refused"
+    return None
+
+
+def _differing(door: Door, app: App) -> str:
+    saved = app.settings.get("options") or {}
+    names = sorted({*saved, *door.running} if isinstance(door.running, dict) else saved)
+    running = door.running if isinstance(door.running, dict) else {}
+    return "differs: " + ", ".join(name for name in names if not _alike(running.get(name), saved.get(name)))
+
+
+def _alike(running: Any, saved: Any) -> bool:
+    """Return whether a running value is the saved one; what a `!secret` stands for is known to the app alone."""
+    if isinstance(saved, str) and saved.startswith("!secret "):
+        return True
+    if isinstance(saved, dict) and isinstance(running, dict):
+        return saved.keys() == running.keys() and all(_alike(running[key], value) for key, value in saved.items())
+    if isinstance(saved, list | tuple) and isinstance(running, list | tuple):
+        return len(saved) == len(running) and all(map(_alike, running, saved))
+    return bool(running == saved)
+
+
+def _restart(app: App) -> Fix:
+    return Fix(does=f"restart {app.flavour.name}", slug=app.slug, restart=True)
+
+
+def break_it(scene: Breakable) -> None:
+    """Change a setting in the web page without a restart."""
+    scene.touch_options()
+
+
+CHECK = Check(
+    id="settings-live",
+    stage=Stage.PORT,
+    title="The saved settings are live",
+    why="an app takes its settings up only when it starts",
+    needs=(Apps, Doors, MyKey),
+    rests_on=("app-running", "key-authorised", "port-published"),
+    judge=judge,
+    break_it=break_it,
+)

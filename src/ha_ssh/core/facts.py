@@ -1,0 +1,510 @@
+"""The facts about an SSH access, each with its look, and what they will be once an app has (re)started.
+
+A look asks for other facts by `await at(Other)`: that graph gives the order and lets independent looks run side by side.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from ha_ssh.core import keys, logs
+from ha_ssh.core.errors import HaSshError
+from ha_ssh.core.model import (
+    At,
+    CannotLook,
+    CoreState,
+    DoorState,
+    Facts,
+    FileState,
+    Flavour,
+    JournalRun,
+    KeyState,
+    Later,
+    PublicKeyOf,
+    Ran,
+    Serving,
+    SshTrouble,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ha_ssh.core.model import Reader, Session, Target
+
+SETTING_KEYS = ("options", "network", "boot", "watchdog", "auto_update")
+"""The parts of an app's info that are settings (POST /addons/<slug>/options takes just these)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """The runs in the journal that were neither finished nor put back."""
+
+    runs: tuple[JournalRun, ...] = ()
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the journal."""
+        return cls(runs=tuple(run for run in at.journal.runs() if run.state == "open"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computer:
+    """This computer's own OpenSSH client, as `ssh -V` names it."""
+
+    ssh: str | None
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Ask `ssh` for its version."""
+        return cls(ssh=await at.reader.ssh_version())
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnFiles:
+    """The user's OpenSSH files: the configuration, the known hosts, and the file of ours that the configuration includes."""
+
+    config: FileState
+    known_hosts: FileState
+    block: FileState
+    """Our own file for this house."""
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the three files."""
+        places = at.target.places
+        return cls(
+            config=await at.reader.file(places.config),
+            known_hosts=await at.reader.file(places.known_hosts),
+            block=await at.reader.file(block_path(at.target)),
+        )
+
+
+def block_path(target: Target) -> str:
+    """Return the path of our included file for this house."""
+    return f"{target.places.include_dir}/{target.house_id}.conf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MyKey:
+    """The private key that logs in; `public` is `Later` while a plan is still to make it."""
+
+    state: KeyState
+    public: Any
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the key file, with its passphrase if one is known."""
+        if at.target.identity is None:
+            raise CannotLook("no key is chosen yet", code="no-key-chosen")
+        state = await at.reader.key(at.target.identity, at.target.passphrase)
+        return cls(state=state, public=state.public)
+
+    @property
+    def usable(self) -> bool:
+        """True when a login can be tried with it."""
+        return self.state.exists and self.state.problem is None and self.state.unlocked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """Home Assistant Core, and who our credentials are there."""
+
+    state: CoreState
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Sign in and ask who we are."""
+        return cls(state=await at.reader.core())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervisor:
+    """The Supervisor: its version and health, and the machine it runs."""
+
+    version: str
+    state: str
+    healthy: bool
+    supported: bool
+    machine_id: str | None
+    hostname: str | None
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read `/info` and `/supervisor/info`; what an older Supervisor does not say counts as well."""
+        core = await at(Core)
+        if not core.state.has_supervisor:
+            raise CannotLook("this Home Assistant has no Supervisor, so it has no apps", because="Core", code="no-supervisor")
+        info = await at.reader.supervisor("/info")
+        own = await at.reader.supervisor("/supervisor/info")
+        return cls(
+            version=str(info.get("supervisor") or own.get("version") or "unknown"),
+            state=str(info.get("state") or "running"),
+            healthy=own.get("healthy") is not False,
+            supported=own.get("supported") is not False,
+            machine_id=info.get("machine_id"),
+            hostname=info.get("hostname"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """One SSH app as the Supervisor knows it; `settings` are the SAVED ones."""
+
+    flavour: Flavour
+    installed: bool
+    available: bool = True
+    version: str | None = None
+    version_latest: str | None = None
+    state: str = "unknown"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+    """Why it cannot be installed, where it cannot."""
+
+    @property
+    def slug(self) -> str:
+        """The Supervisor's name of it."""
+        return self.flavour.slug
+
+    @property
+    def serving(self) -> Serving:
+        """What it serves once it runs with the saved settings."""
+        return self.flavour.read(self.settings)
+
+    @property
+    def running(self) -> bool:
+        """True while its container is up; that says nothing of sshd."""
+        return self.state in {"started", "startup"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apps:
+    """The candidate SSH apps by slug."""
+
+    by_slug: Mapping[str, App]
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the info of every candidate."""
+        await at(Supervisor)
+        return cls(by_slug={flavour.slug: await _look_at_app(at.reader, flavour) for flavour in at.target.apps})
+
+    def chosen(self, slug: str | None) -> App:
+        """Return the app that was asked for, else the installed one, else the recommended one.
+
+        Raises `CannotLook` where no app is a candidate.
+        """
+        if slug is not None and slug in self.by_slug:
+            return self.by_slug[slug]
+        installed = [app for app in self.by_slug.values() if app.installed]
+        candidates = installed or list(self.by_slug.values())
+        if not candidates:
+            raise CannotLook("no SSH app is a candidate", because="Apps")
+        return candidates[0]
+
+
+async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
+    """Read one app; Supervisors differ in what they answer for one that is not installed."""
+    try:
+        info = await reader.supervisor(f"/addons/{flavour.slug}/info")
+    except HaSshError as error:
+        if error.code not in {"not-installed", "no-such-app"}:
+            raise
+        try:
+            info = {**await reader.supervisor(f"/store/addons/{flavour.slug}"), "installed": False}
+        except HaSshError as missing:
+            if missing.code not in {"no-such-app", "not-in-store", "not-installed"}:
+                raise
+            return App(flavour=flavour, installed=False, available=False, problem=missing.message)
+    installed = info.get("installed", True) is not False and info.get("version") is not None
+    if installed and "options" not in info:
+        raise CannotLook("the app's settings are shown to administrators only", because="Core", code="not-admin")
+    return App(
+        flavour=flavour,
+        installed=installed,
+        available=info.get("available") is not False,
+        version=info.get("version"),
+        version_latest=info.get("version_latest"),
+        state=str(info.get("state") or "unknown"),
+        settings=settings_of(info),
+    )
+
+
+def settings_of(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in an app's info, as `core.settings` edits them."""
+    return {key: info[key] for key in SETTING_KEYS if key in info}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppLog:
+    """The log lines of every installed candidate, by slug."""
+
+    lines: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the logs through the API."""
+        apps = await at(Apps)
+        installed = [slug for slug, app in apps.by_slug.items() if app.installed]
+        return cls(lines={slug: logs.lines_of(await at.reader.log(slug)) for slug in installed})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """The app's own log showed our very login, read over this channel (`https`, `http` or `inside`)."""
+
+    channel: str
+    line: str = field(compare=False, default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What one connection to an app's SSH port met: everything that a single login can tell."""
+
+    host: str
+    port: int
+    state: DoorState
+    message: Any = ""
+    banner: Any = ""
+    methods: Any = None
+    """The ways to authenticate that were offered, or `None` where the connection did not come so far."""
+    admitted: bool | None = None
+    """True when our key was let in; `None` when no login was tried."""
+    host_keys: Any = ()
+    proof: Any = None
+    unproven: str = ""
+    """Why there is no proof, where there is none."""
+    running: Any = None
+    """The options the app runs with, read inside the session."""
+    ha: Any = None
+    """True when `ha info` answered inside the session, False when it did not."""
+    ha_said: Any = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """The SSH port of every candidate that is installed, running and has one, by slug."""
+
+    by_slug: Mapping[str, Door]
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Make one connection to each port; log in where there is a key, else read the banner."""
+        apps = await at(Apps)
+        key = await _key_or_none(at)
+        found = {}
+        for slug, app in apps.by_slug.items():
+            if app.installed and app.running and isinstance(app.serving.port, int):
+                found[slug] = await _look_at_door(at, app, key)
+        return cls(by_slug=found)
+
+    def of(self, app: App) -> Door:
+        """Return the door of an app; raises `CannotLook` where it has none."""
+        if app.slug not in self.by_slug:
+            raise CannotLook(f"{app.flavour.name} does not run with a port", because="Apps", code="no-door")
+        return self.by_slug[app.slug]
+
+
+async def _key_or_none(at: At) -> MyKey | None:
+    try:
+        key = await at(MyKey)
+    except CannotLook:
+        return None
+    return key if key.usable and isinstance(key.public, str) else None
+
+
+async def _look_at_door(at: At, app: App, key: MyKey | None) -> Door:
+    """Make the one connection of this round to an app's port."""
+    host, port = at.target.ssh_host, int(app.serving.port or 0)
+    try:
+        if key is None or at.target.identity is None:
+            banner = await at.reader.knock(host, port)
+            return Door(host=host, port=port, state=DoorState.OPEN, banner=banner)
+        before = await _log_or_none(at.reader, app.slug)
+        async with at.reader.session(host, port, app.serving.user, at.target.identity, at.target.passphrase) as session:
+            return await _look_inside(at, app, key, session, before)
+    except SshTrouble as trouble:
+        denied = trouble.state in {DoorState.DENIED, DoorState.TOO_MANY}
+        return Door(
+            host=host,
+            port=port,
+            state=trouble.state,
+            message=trouble.message,
+            banner=trouble.banner,
+            methods=trouble.methods,
+            admitted=False if denied else None,
+            host_keys=(trouble.host_key,) if trouble.host_key else (),
+        )
+
+
+async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: str | None) -> Door:
+    """Learn what a login tells; nothing is sent into the session before the app's log has proved whose it is."""
+    host, port = at.target.ssh_host, int(app.serving.port or 0)
+    proof, unproven = await _prove(at.reader, app, key, session, before)
+    door = Door(
+        host=host,
+        port=port,
+        state=DoorState.OPEN,
+        banner=session.banner,
+        methods=session.methods,
+        admitted=True,
+        host_keys=session.host_keys,
+        proof=proof,
+        unproven=unproven,
+    )
+    if proof is None:
+        return door
+    running = _options_in(await session.run(app.serving.options_command))
+    ha = await session.run(app.serving.ha_command.format("info --raw-json"))
+    return replace(door, running=running, ha=ha.code == 0 and '"result"' in ha.out, ha_said=(ha.err or ha.out).strip()[:200])
+
+
+async def _log_or_none(reader: Reader, slug: str) -> str | None:
+    try:
+        return await reader.log(slug)
+    except HaSshError:
+        return None
+
+
+async def _prove(reader: Reader, app: App, key: MyKey, session: Session, before: str | None) -> tuple[Proof | None, str]:
+    """Wait until the app's log shows this login (home-assistant.md, "Proving who answers"); returns the proof or why there is none."""
+    if before is None:
+        return None, "the app's log could not be read"
+    ours = keys.fingerprint(str(key.public))
+
+    async def seen() -> str | None:
+        new = logs.new_since(before, await reader.log(app.slug))
+        mine = [line for line in logs.accepted(new) if line.fingerprint == ours and line.user == app.serving.user]
+        exact = [line for line in mine if line.port == session.source_port]
+        if exact:
+            return exact[0].line
+        return mine[0].line if len(mine) == 1 else None
+
+    try:
+        line = await reader.until("the app's log to show this login", seen, limit=5.0)
+    except HaSshError as error:
+        return None, error.message
+    if line is None:
+        return None, "the app's log shows no login with this key"
+    return Proof(channel=reader.channel, line=line), ""
+
+
+def _options_in(ran: Ran) -> Any:
+    """Return the options that a session printed, or `None` where it printed none."""
+    if ran.code != 0:
+        return None
+    try:
+        return json.loads(ran.out)
+    except ValueError:
+        return None
+
+
+ALIAS_KEYS = ("hostname", "port", "user", "identityfile", "hostkeyalias", "controlmaster", "localforward")
+"""What of `ssh -G` makes an alias lead to the right place in the right way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """What the user's own OpenSSH makes of the alias, and whether it logs in by it."""
+
+    name: str
+    resolved: Any
+    """The first value of each of `ALIAS_KEYS`, as `ssh -G` prints it; empty where it prints none."""
+    login: Any = None
+    """An `OwnLogin`, or `None` where the alias does not lead to this house yet."""
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Ask `ssh -G`, and log in by the alias where our own file defines it."""
+        name = at.target.alias
+        if not name:
+            raise CannotLook("no alias is chosen", code="no-alias-chosen")
+        computer = await at(Computer)
+        if computer.ssh is None:
+            raise CannotLook("there is no OpenSSH client on this computer", because="Computer", code="no-ssh-client")
+        values = await at.reader.resolve_alias(name)
+        resolved = {key: values.get(key, ("",))[0] for key in ALIAS_KEYS}
+        files = await at(OwnFiles)
+        if not files.block.exists:
+            return cls(name=name, resolved=resolved)
+        # After the other login, so that a door that is shut is met once and not twice (sshd punishes probing).
+        doors = await at(Doors)
+        if not any(door.admitted for door in doors.by_slug.values()):
+            return cls(name=name, resolved=resolved)
+        return cls(name=name, resolved=resolved, login=await at.reader.own_login(name, at.target.passphrase))
+
+
+ACCESS_FACTS: tuple[type[Any], ...] = (Unfinished, Computer, OwnFiles, MyKey, Core, Supervisor, Apps, Doors, Alias)
+"""What every command looks at; a check's `needs` add to it."""
+
+
+# ------------------------------------------------------------------------------------------------------------- forecast
+
+
+def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
+    """Return the facts as they will be once the app runs with these settings (pure; the truth of it is law 1)."""
+    apps = facts[Apps]
+    app = replace(apps.by_slug[slug], settings=settings, state="started")
+    facts = facts.with_(replace(apps, by_slug={**apps.by_slug, slug: app})).refreshed(slug)
+    doors = facts.get(Doors)
+    by_slug = dict(doors.by_slug) if isinstance(doors, Doors) else {}
+    old = by_slug.pop(slug, None)
+    if isinstance(app.serving.port, int):
+        by_slug[slug] = _door_to_come(facts, app, old)
+    return facts.with_(Doors(by_slug=by_slug))
+
+
+def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
+    """Foresee what a connection will meet after the restart."""
+    entries = app.serving.keys
+    key = facts.get(MyKey)
+    admitted = holds_key(entries, key.public, facts.target.identity) if isinstance(key, MyKey) else None
+    return Door(
+        host=facts.target.ssh_host,
+        port=int(app.serving.port or 0),
+        state=DoorState.OPEN if admitted is not False else DoorState.DENIED,
+        message=Later("its words"),
+        banner=Later("the server's version"),
+        methods=Later("the ways to log in"),
+        admitted=admitted,
+        host_keys=Later("the server's host keys") if old is None or not old.proof else old.host_keys,
+        proof=Later("the proof of who answers"),
+        running=app.settings.get("options"),
+        ha=Later("the answer of `ha info`"),
+        ha_said=Later("the answer of `ha info`"),
+        unproven="",
+    )
+
+
+def holds_key(entries: Sequence[Any], public: Any, identity: str | None) -> bool:
+    """Return whether the authorised entries admit our key, also one that is still to be made."""
+    for entry in entries:
+        if isinstance(entry, PublicKeyOf):
+            if entry.identity == identity:
+                return True
+        elif isinstance(entry, str) and isinstance(public, str) and keys.admits(entry, public):
+            return True
+    return False
+
+
+def matches(expected: Any, actual: Any) -> bool:
+    """Return whether what was expected came true; a `Later` matches anything, a key to be made matches the made one."""
+    if isinstance(expected, Later):
+        return True
+    if isinstance(expected, PublicKeyOf):
+        return isinstance(actual, str) and keys.fingerprint(actual) != ""
+    if isinstance(expected, dict):
+        return (
+            isinstance(actual, dict)
+            and expected.keys() == actual.keys()
+            and all(matches(expected[k], actual[k]) for k in expected)
+        )
+    if isinstance(expected, list | tuple):
+        return isinstance(actual, list | tuple) and len(expected) == len(actual) and all(map(matches, expected, actual))
+    if hasattr(expected, "__dataclass_fields__"):
+        return type(expected) is type(actual) and all(
+            matches(getattr(expected, name), getattr(actual, name)) for name in expected.__dataclass_fields__
+        )
+    return bool(expected == actual)
+

@@ -1,0 +1,154 @@
+"""Judging and planning: facts and a want in, findings and a complete plan out (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ha_ssh.core.apply_settings import ApplySettings
+from ha_ssh.core.facts import Apps, after_start
+from ha_ssh.core.model import (
+    CannotLook,
+    Check,
+    Consent,
+    Facts,
+    Finding,
+    Fix,
+    Level,
+    NotYet,
+    Plan,
+    PlannedStep,
+    Risk,
+    Stage,
+    Verdict,
+    Waiting,
+    Want,
+    unknown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ha_ssh.core.model import Edit
+
+_STAGES = list(Stage)
+
+
+def in_order(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Return the checks so that each comes after those it rests on, by stage and id where that leaves a choice."""
+    waiting = sorted(checks, key=lambda check: (_STAGES.index(check.stage), check.id))
+    ids = {check.id for check in waiting}
+    ordered: list[Check] = []
+    placed: set[str] = set()
+    while waiting:
+        ready = next((check for check in waiting if placed.issuperset(ids.intersection(check.rests_on))), None)
+        if ready is None:
+            raise ValueError(f"checks rest on each other in a circle: {', '.join(check.id for check in waiting)}")
+        waiting.remove(ready)
+        ordered.append(ready)
+        placed.add(ready.id)
+    return tuple(ordered)
+
+
+def judge(check: Check, want: Want, facts: Facts) -> Verdict:
+    """Return the verdict of one check; a fact that is not known makes it `unknown`, with the reason."""
+    try:
+        return check.judge(want, facts)
+    except CannotLook as cannot:
+        return unknown(f"could not look: {cannot.reason}", check.why)
+
+
+def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:
+    """Judge every check and name, for each that fails, the finding that is its root cause."""
+    findings: dict[str, Finding] = {}
+    for check in in_order(checks):
+        verdict = judge(check, want, facts)
+        because = None
+        if verdict.level in {Level.WRONG, Level.UNKNOWN, Level.WARN}:
+            roots = (findings[other] for other in check.rests_on if other in findings)
+            because = next((root.because or root.id for root in roots if root.level in {Level.WRONG, Level.UNKNOWN}), None)
+        findings[check.id] = Finding(check=check, verdict=verdict, because=because)
+    return tuple(findings.values())
+
+
+@dataclass
+class _Draft:
+    """A plan in the making: steps before the one save, the edits that melt into it, and steps behind it."""
+
+    facts: Facts
+    before: list[PlannedStep] = field(default_factory=list)
+    behind: list[PlannedStep] = field(default_factory=list)
+    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    causes: dict[str, list[str]] = field(default_factory=dict)
+    risks: dict[str, list[Risk]] = field(default_factory=dict)
+    origin: Facts | None = None
+
+    def take(self, check: Check, fix: Fix) -> None:
+        """Add a fix, and expect what it will make true."""
+        for step in fix.steps:
+            risks = (fix.risk,) if fix.risk else ()
+            planned = PlannedStep(step=step, because=(check.id,), risks=risks, preview=step.preview(self.facts))
+            (self.behind if self.edits else self.before).append(planned)
+            self.facts = step.after(self.facts)
+        if fix.slug is not None and (fix.edits or fix.restart):
+            if self.origin is None:
+                self.origin = self.facts
+            self.edits.setdefault(fix.slug, []).extend(fix.edits)
+            self.causes.setdefault(fix.slug, []).append(check.id)
+            self.risks.setdefault(fix.slug, []).extend([fix.risk] if fix.risk else [])
+            settings = ApplySettings(slug=fix.slug, edits=fix.edits).edited(self.facts[Apps].by_slug[fix.slug].settings)
+            self.facts = after_start(self.facts, fix.slug, settings)
+
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """Return the steps in order, with one save and one (re)start per app."""
+        saves = []
+        for slug, edits in self.edits.items():
+            step = ApplySettings.of(self.facts[Apps].by_slug[slug].flavour, *edits)
+            preview = step.preview(self.origin or self.facts)
+            because = tuple(dict.fromkeys(self.causes[slug]))
+            saves.append(PlannedStep(step=step, because=because, risks=tuple(dict.fromkeys(self.risks[slug])), preview=preview))
+        return (*self.before, *saves, *self.behind)
+
+
+def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:
+    """Return everything that one round will do, judging each check on the facts as they will be when its turn comes."""
+    draft = _Draft(facts)
+    waiting: list[Waiting] = []
+    told: list[Finding] = []
+    unaccepted: list[Finding] = []
+    stuck: set[str] = set()
+    for check in in_order(checks):
+        if stuck.intersection(check.rests_on):
+            stuck.add(check.id)
+            continue
+        held_up = {one.check.id for one in waiting}.intersection(check.rests_on)
+        try:
+            verdict = check.judge(want, draft.facts)
+        except NotYet as not_yet:
+            waiting.append(Waiting(check=check, what=not_yet.what))
+            continue
+        except CannotLook:
+            stuck.add(check.id)
+            continue
+        fix = verdict.fix
+        if fix is None or verdict.level is Level.OK:
+            if verdict.level in {Level.WRONG, Level.UNKNOWN}:
+                stuck.add(check.id)
+            continue
+        if held_up:
+            waiting.append(Waiting(check=check, what=fix.does))
+        elif fix.consent is Consent.TELL:
+            told.append(Finding(check=check, verdict=verdict))
+            stuck.update({check.id} if verdict.level in {Level.WRONG, Level.UNKNOWN} else ())
+        elif fix.consent is Consent.ASK and fix.risk is not None and fix.risk not in want.accepted:
+            unaccepted.append(Finding(check=check, verdict=verdict))
+            stuck.add(check.id)
+        else:
+            draft.take(check, fix)
+    return Plan(
+        steps=draft.steps(),
+        waiting=tuple(waiting),
+        told=tuple(told),
+        unaccepted=tuple(unaccepted),
+        expected=draft.facts,
+    )

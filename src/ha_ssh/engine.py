@@ -1,0 +1,375 @@
+"""Look, diagnose, apply, put back, converge: the five verbs that every command is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from ha_ssh import checks as truths
+from ha_ssh.core import planner
+from ha_ssh.core.apply_settings import ApplySettings
+from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, Unreachable
+from ha_ssh.core.facts import ACCESS_FACTS
+from ha_ssh.core.model import (
+    CannotLook,
+    Check,
+    Edit,
+    EditOp,
+    F,
+    Facts,
+    Finding,
+    Home,
+    IfFailed,
+    Journal,
+    JournalEntry,
+    JournalRun,
+    Level,
+    NotKnown,
+    Plan,
+    PublicKeyOf,
+    Reader,
+    Scope,
+    SecretRef,
+    Show,
+    Step,
+    StepReport,
+    StepState,
+    Target,
+    Want,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+_RECONNECT_SECONDS = 60.0
+_MOST_ROUNDS = 4
+
+
+# ----------------------------------------------------------------------------------------------------------------- look
+
+
+class _Round:
+    """One round of looking: every fact is looked at once, and those that do not wait for each other side by side."""
+
+    def __init__(self, reader: Reader, target: Target, journal: Journal) -> None:
+        self.reader = reader
+        self.target = target
+        self.journal = journal
+        self._looks: dict[type[Any], asyncio.Task[Any]] = {}
+
+    async def __call__(self, kind: type[F]) -> F:
+        value = await self.state(kind)
+        if isinstance(value, NotKnown):
+            raise CannotLook(value.reason, because=kind.__name__, code=value.code)
+        return cast("F", value)
+
+    async def state(self, kind: type[Any]) -> Any:
+        """Return the fact, or why it is not known."""
+        if kind not in self._looks:
+            self._looks[kind] = asyncio.ensure_future(self._look(kind))
+        return await self._looks[kind]
+
+    async def _look(self, kind: type[Any]) -> Any:
+        try:
+            return await kind.look(self)
+        except CannotLook as cannot:
+            return NotKnown(cannot.reason, cannot.code, cannot.because)
+        except HaSshError as error:
+            return NotKnown(error.message, error.code)
+
+
+async def look(
+    reader: Reader,
+    target: Target,
+    journal: Journal,
+    checks: Iterable[Check] = (),
+    *,
+    fresh: frozenset[str] = frozenset(),
+) -> Facts:
+    """Read every fact that the checks need, each once; changes nothing."""
+    kinds = dict.fromkeys((*ACCESS_FACTS, *(kind for check in checks for kind in check.needs)))
+    at = _Round(reader, target, journal)
+    values = await asyncio.gather(*(at.state(kind) for kind in kinds))
+    return Facts(target, dict(zip(kinds, values, strict=True)), fresh=fresh)
+
+
+# ------------------------------------------------------------------------------------------------------------- diagnose
+
+
+def access(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Return the checks that setup converges."""
+    return tuple(check for check in checks if check.scope is Scope.ACCESS)
+
+
+def well(findings: Iterable[Finding], *, strict: bool = False) -> bool:
+    """Return whether every access truth was judged and holds (with `strict`: without a warning, too)."""
+    bad = {Level.WRONG, Level.UNKNOWN} | ({Level.WARN} if strict else set())
+    return not any(
+        one.level in bad for one in findings if one.check.scope is Scope.ACCESS or (strict and one.level is Level.WARN)
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- apply
+
+
+class StepFailed(Exception):  # noqa: N818 - it carries the error that it is about
+    """A step failed; `error` is what happened, and nothing has been put back yet."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def apply(plan: Plan, home: Home, journal: Journal, run: str, show: Show) -> list[StepReport]:
+    """Do the steps of a plan in order, each written to the journal before it is done.
+
+    Raises whatever a step raised; the journal then says how far it came.
+    """
+    reports = []
+    for planned in plan.steps:
+        step = planned.step
+        report = StepReport(id=step.id, title=step.title, state=StepState.PLANNED, preview=planned.preview)
+        show.step(report)
+        began = home.clock.now()
+        entry = JournalEntry(
+            step=step.id,
+            version=step.version,
+            fields=to_fields(step),
+            title=step.title,
+            if_failed=step.if_failed,
+            saved=await step.save(home),
+        )
+        index = journal.entry(run, entry)
+        try:
+            await step.do(home, show)
+        except BaseException:
+            show.step(replace(report, state=StepState.FAILED, seconds=home.clock.now() - began))
+            raise
+        journal.mark(run, index, "done")
+        done = replace(report, state=StepState.DONE, seconds=home.clock.now() - began)
+        show.step(done)
+        reports.append(done)
+    return reports
+
+
+def to_fields(value: Any) -> Any:
+    """Return a step's fields as plain JSON; references and keys to be made keep their kind."""
+    if isinstance(value, SecretRef):
+        return {"secret-ref": value.name}
+    if isinstance(value, PublicKeyOf):
+        return {"public-key-of": value.identity, "comment": value.comment}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: to_fields(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, tuple | list):
+        return [to_fields(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_fields(item) for key, item in value.items()}
+    return value
+
+
+def from_fields(value: Any) -> Any:
+    """Return what `to_fields` wrote; lists come back as tuples."""
+    if isinstance(value, dict):
+        if value.keys() == {"secret-ref"}:
+            return SecretRef(value["secret-ref"])
+        if value.keys() == {"public-key-of", "comment"}:
+            return PublicKeyOf(value["public-key-of"], value["comment"])
+        if value.keys() == {"path", "op", "value", "title"}:
+            parts = {key: from_fields(item) for key, item in value.items()}
+            return Edit(path=parts["path"], op=EditOp(parts["op"]), value=parts["value"], title=parts["title"])
+        return {key: from_fields(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(from_fields(item) for item in value)
+    return value
+
+
+def revive(entry: JournalEntry) -> Step:
+    """Return the step of a journal entry; raises `HaSshError` for one that this version does not know."""
+    kinds = {ApplySettings.id: ApplySettings} | truths.all_steps()
+    kind = kinds.get(entry.step)
+    if kind is None or kind.version != entry.version:
+        raise HaSshError(
+            "unknown-step",
+            f"the journal holds the step `{entry.step}` (version {entry.version}), which this version of ha-ssh does not know",
+            "undo it with the version that made it",
+            exit=Exit.STUCK,
+        )
+    return cast("Step", kind(**from_fields(entry.fields)))
+
+
+# ------------------------------------------------------------------------------------------------------------- put back
+
+
+@dataclass
+class PutBack:
+    """What putting a run back came to."""
+
+    undone: list[StepReport] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+async def put_back(
+    run: JournalRun, home: Home, journal: Journal, show: Show, *, everything: bool = False, since: int = 0
+) -> PutBack:
+    """Reverse a run, newest first; a failing undo is told and the next still runs.
+
+    Without `everything`, harmless progress is kept and named. `since` is the first entry that is not saved by a proven login.
+    """
+    result = PutBack()
+    for index in range(len(run.entries) - 1, since - 1, -1):
+        entry = run.entries[index]
+        if entry.state in {"undone", "kept"}:
+            continue
+        if entry.if_failed is IfFailed.KEEP and not everything:
+            if entry.state == "done":
+                result.kept.append(entry.title)
+            continue
+        try:
+            left = await _patiently(revive(entry), entry, home)
+        except HaSshError as error:
+            journal.mark(run.id, index, "failed-undo")
+            result.failed.append(f"{entry.title}: {error.message}")
+            show.step(StepReport(id=entry.step, title=entry.title, state=StepState.FAILED))
+            continue
+        journal.mark(run.id, index, "undone")
+        if left:
+            result.kept.append(left)
+        report = StepReport(id=entry.step, title=entry.title, state=StepState.UNDONE)
+        result.undone.append(report)
+        show.step(report)
+    return result
+
+
+async def _patiently(step: Step, entry: JournalEntry, home: Home) -> str | None:
+    """Undo a step, and wait up to a minute for a house that does not answer just now."""
+    until = home.clock.now() + _RECONNECT_SECONDS
+    pause = 0.5
+    while True:
+        try:
+            return await step.undo(home, entry.saved)
+        except Unreachable:
+            if home.clock.now() + pause > until:
+                raise
+        await home.clock.sleep(pause)
+        pause = min(pause * 2, 10.0)
+
+
+# ------------------------------------------------------------------------------------------------------------- converge
+
+
+@dataclass
+class Converged:
+    """How a run came out: the last look, what was done, and what went wrong."""
+
+    facts: Facts
+    findings: tuple[Finding, ...] = ()
+    first: Plan | None = None
+    steps: list[StepReport] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+    run: str | None = None
+    changed: bool = False
+    put_back: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a converging command works with."""
+
+    command: str
+    target: Target
+    want: Want
+    home: Home
+    journal: Journal
+    show: Show
+    agree: Callable[[Plan], Awaitable[bool]]
+    checks: Sequence[Check]
+    resume: str | None = None
+    """An unfinished run in the journal that this one carries on."""
+
+
+async def converge(run: Run, facts: Facts | None = None) -> Converged:
+    """Look, plan, agree, apply, and look again, until nothing is left to do; a failure is put back before this returns.
+
+    Raises `MissingAnswer` where a risk or the agreement is missing before the first change.
+    """
+    facts = facts or await look(run.home, run.target, run.journal, run.checks)
+    result = Converged(facts)
+    savepoint = 0
+    for _ in range(_MOST_ROUNDS):
+        plan = planner.plan(run.want, result.facts, run.checks)
+        if result.first is None:
+            result.first = plan
+            _refuse_unaccepted(plan)
+        if not plan.steps or not await _agreed(run, result, plan):
+            break
+        if result.run is None:
+            result.run = run.resume or run.journal.begin(run.command, run.target.house_id, _where(run.target))
+        try:
+            result.changed = True
+            result.steps += await apply(plan, run.home, run.journal, result.run, run.show)
+            fresh = result.facts.fresh | {p.step.slug for p in plan.steps if isinstance(p.step, ApplySettings)}
+            result.facts = await look(run.home, run.target, run.journal, run.checks, fresh=fresh)
+        except BaseException as error:  # noqa: BLE001 - whatever ends a run, what must be put back is put back first
+            result.error = error
+            await _recover(run, result, savepoint)
+            break
+        if _login_is_proven(run, result.facts):
+            savepoint = len(_find(run.journal, result.run).entries)
+    if result.run is not None and not result.stuck:
+        run.journal.close(result.run, "undone" if result.put_back and not savepoint else "closed")
+    result.findings = planner.diagnose(run.want, result.facts, run.checks)
+    return result
+
+
+def _refuse_unaccepted(plan: Plan) -> None:
+    """Stop before the first change where a fix needs a risk that nobody has accepted."""
+    for finding in plan.unaccepted:
+        fix = finding.verdict.fix
+        risk = fix.risk if fix else None
+        raise MissingAnswer(
+            "risk-not-accepted",
+            f"{finding.verdict.says}; to go on, ha-ssh would {fix.does if fix else 'change it'}",
+            f"add `--accept-risk {risk}` if that is what you want (`ha-ssh help risks` explains it)",
+        )
+
+
+async def _agreed(run: Run, result: Converged, plan: Plan) -> bool:
+    """Ask once; a later round that does only what was announced needs no second yes."""
+    announced = {one.check.id for one in result.first.waiting} if result.first else set()
+    if result.steps and announced.issuperset(cause for planned in plan.steps for cause in planned.because):
+        return True
+    return await run.agree(plan)
+
+
+async def _recover(run: Run, result: Converged, savepoint: int) -> None:
+    """Put back what a failed run must not leave behind, even while it is being interrupted."""
+    task = asyncio.current_task()
+    if task is not None and isinstance(result.error, asyncio.CancelledError):
+        task.uncancel()
+    run.show.say("putting back what was changed …")
+    back = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint)
+    undone = {report.id for report in back.undone}
+    result.steps = [replace(one, state=StepState.UNDONE) if one.id in undone else one for one in result.steps]
+    result.kept += back.kept
+    result.stuck += back.failed
+    result.put_back = True
+    result.changed = bool(back.kept or savepoint)
+
+
+def _login_is_proven(run: Run, facts: Facts) -> bool:
+    """Return whether the login that the run is for has been proven, so that it is not taken back by a later failure."""
+    findings = planner.diagnose(run.want, facts, [check for check in run.checks if check.id in {"login-works", "right-server"}])
+    return bool(findings) and all(one.level in {Level.OK, Level.NOTE} for one in findings)
+
+
+def _find(journal: Journal, run: str | None) -> JournalRun:
+    return next(one for one in journal.runs() if one.id == run)
+
+
+def _where(target: Target) -> dict[str, Any]:
+    """Return what the journal keeps of a target, so that the house is found again."""
+    return {"url": target.url, "ssh_host": target.ssh_host, "identity": target.identity, "alias": target.alias}
