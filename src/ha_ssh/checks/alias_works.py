@@ -170,11 +170,15 @@ def judge(want: Want, facts: Facts) -> Verdict:
         fix = tell("choose another alias", f"`--alias NAME`: `{alias}` is your own, in `{files.config.path}` line {theirs[0]}")
         return wrong(f"the alias `{alias}` is taken by your own `Host {alias}`", CHECK.why, fix=fix)
     if files.config.problem or not files.config.writable:
-        fix = tell("make it writable, or go without", f"`{files.config.path}`: {files.config.problem or 'read-only'}; `--no-alias`")
+        fix = tell(
+            "make it writable, or go without", f"`{files.config.path}`: {files.config.problem or 'read-only'}; `--no-alias`"
+        )
         return wrong("the alias cannot be written", CHECK.why, fix=fix)
     then = f"write the alias `{alias}`: `{block_path(facts.target)}`, and one `Include` line in `{files.config.path}`"
     known(facts[Doors].of(app).proof, then)
-    evidence = tuple(f"{key}: {resolved[key] or 'none'}, wanted {value}" for key, value in wanted.items() if resolved[key] != value)
+    evidence = tuple(
+        f"{key}: {resolved[key] or 'none'}, wanted {value}" for key, value in wanted.items() if resolved[key] != value
+    )
     fix = Fix(does=f"write the alias `{alias}`", steps=(_step(want, facts.target, app, alias),))
     return wrong(f"`ssh {alias}` does not lead to the app yet", CHECK.why, *evidence, fix=fix)
 

@@ -27,7 +27,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def break_it(scene: Breakable) -> None:
     """Take the `ha` command its token."""
-    scene.house.knobs.ha_fails = "Error: Unexpected server response. Status code: 401"
+    scene.house.knobs.ha_fails = True
 
 
 CHECK = Check(

@@ -38,7 +38,7 @@ def _way(door: Door) -> Fix:
 
 def break_it(scene: Breakable) -> None:
     """Let another SSH server answer that knows nobody."""
-    scene.house.knobs.doors[scene.app.port] = DoorState.DENIED
+    scene.house.knobs.door = "stranger"
 
 
 CHECK = Check(

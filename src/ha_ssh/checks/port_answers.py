@@ -46,7 +46,7 @@ def _fill(text: str, door: Door) -> str:
 
 def break_it(scene: Breakable) -> None:
     """Put a web server behind the port."""
-    scene.house.knobs.doors[scene.app.port] = DoorState.NOT_SSH
+    scene.house.knobs.door = DoorState.NOT_SSH
 
 
 CHECK = Check(

@@ -36,7 +36,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def break_it(scene: Breakable) -> None:
     """Let somebody else answer who lets everybody in."""
-    scene.house.knobs.impostor = True
+    scene.house.knobs.door = "impostor"
 
 
 CHECK = Check(

@@ -1,0 +1,113 @@
+"""What a converging command has to say at its end: its result, its exit code, the house and the way in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh import engine
+from ha_ssh.core.errors import Exit, HaSshError
+from ha_ssh.core.facts import Alias, Apps, Core, Doors, Proof, Supervisor
+from ha_ssh.core.model import ErrorReport, Facts, NotKnown, Outcome, Plan, Report, StepReport, StepState, Want
+
+if TYPE_CHECKING:
+    from ha_ssh.flows.enter import Entered
+    from ha_ssh.flows.tools import Tools
+
+
+def report_on(command: str, entered: Entered, done: engine.Converged, tools: Tools, want: Want) -> Report:
+    """Return the report of a run; raises the error of a run that failed by a fault of our own (exit 70)."""
+    report = Report(
+        command=command,
+        changed=done.changed,
+        house=house_of(entered, done.facts),
+        ssh=ssh_of(done.facts, want, tools),
+        steps=list(done.steps),
+        kept=list(done.kept),
+        findings=done.findings,
+    )
+    if done.error is not None:
+        _failed(report, done)
+    elif tools.options.dry_run:
+        report.result, report.changed = Outcome.PLANNED, bool(done.first)
+        _add_plan(report, done.first)
+    elif done.first and done.first.steps and done.run is None:
+        report.result, report.exit = Outcome.PLANNED, Exit.UNANSWERED
+        _add_plan(report, done.first)
+    elif not engine.well(done.findings, strict=tools.options.strict):
+        report.result, report.exit = Outcome.WRONG, Exit.WRONG
+    report.next_line = (report.ssh or {}).get("command") if report.exit == Exit.OK and report.result is Outcome.OK else None
+    return report
+
+
+def _add_plan(report: Report, plan: Plan | None) -> None:
+    if plan is None:
+        return
+    report.waiting = plan.waiting
+    report.steps = [
+        StepReport(id=one.step.id, title=one.step.title, state=StepState.PLANNED, preview=one.preview) for one in plan.steps
+    ]
+
+
+def _failed(report: Report, done: engine.Converged) -> None:
+    """Say how a run failed: what it was, whether all was put back, and what stayed."""
+    error = done.error
+    interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+    if not interrupted and not isinstance(error, HaSshError) and error is not None:
+        raise error
+    report.findings = ()
+    if isinstance(error, HaSshError):
+        report.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
+        nothing_done = not done.steps and not done.kept
+        report.result = Outcome.ERROR if nothing_done and error.exit is not Exit.WRONG else Outcome.PUT_BACK
+        report.exit = error.exit if report.result is Outcome.ERROR else Exit.WRONG
+    else:
+        report.result, report.exit = Outcome.INTERRUPTED, Exit.INTERRUPTED
+    if done.stuck:
+        report.result, report.exit = Outcome.STUCK, Exit.STUCK
+        hints = ("`ha-ssh undo` tries again, once the house answers",)
+        said = report.error.message if report.error else "interrupted"
+        report.error = ErrorReport(code="stuck", message=f"{said}; could not be put back: {'; '.join(done.stuck)}", hints=hints)
+
+
+def house_of(entered: Entered, facts: Facts) -> dict[str, Any]:
+    """The `house` of the report."""
+    core, supervisor = facts.get(Core), facts.get(Supervisor)
+    return {
+        "name": entered.name,
+        "url": entered.url,
+        "core": None if isinstance(core, NotKnown) else core.state.version,
+        "supervisor": None if isinstance(supervisor, NotKnown) else supervisor.version,
+    }
+
+
+def ssh_of(facts: Facts, want: Want, tools: Tools) -> dict[str, Any] | None:
+    """The `ssh` of the report: where the door is, how to go through it, and what proves it."""
+    apps, doors, alias = facts.get(Apps), facts.get(Doors), facts.get(Alias)
+    if isinstance(apps, NotKnown) or isinstance(doors, NotKnown):
+        return None
+    app = apps.chosen(want.app)
+    door = doors.by_slug.get(app.slug)
+    if door is None:
+        return None
+    reached = not isinstance(alias, NotKnown) and alias.login is not None and alias.login.code == 0
+    name = facts.target.alias if reached else None
+    proof = {"channel": door.proof.channel, "method": "log"} if isinstance(door.proof, Proof) else None
+    return {
+        "host": door.host,
+        "port": door.port,
+        "user": app.serving.user,
+        "alias": name,
+        "identity_file": facts.target.identity,
+        "command": command_line(tools, name, door.host, door.port, app.serving.user, facts.target.identity),
+        "proof": proof,
+    }
+
+
+def command_line(tools: Tools, alias: str | None, host: str, port: int, user: str, identity: str | None) -> str:
+    """Return the line that logs in: by the alias where it works, else in full."""
+    config = f" -F {tools.places.config}" if tools.places.portable else ""
+    if alias:
+        return f"ssh{config} {alias}"
+    key = f" -i {identity}" if identity else ""
+    return f"ssh{config}{key} -p {port} {user}@{host}"

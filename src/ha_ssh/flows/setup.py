@@ -1,0 +1,255 @@
+"""The story of `setup`: enter the house, look, ask, and converge until the login is proven."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ha_ssh import engine
+from ha_ssh.ask import answers_file
+from ha_ssh.ask.questions import Agreement, NotThis, SeenApp, SeenHouse, SeenKey, change, interview, last_of, same_run, want_of
+from ha_ssh.checks import all_checks
+from ha_ssh.core import sshconfig
+from ha_ssh.core.errors import Exit, HaSshError
+from ha_ssh.core.facts import App, Apps, Core, OwnFiles, Supervisor
+from ha_ssh.core.model import Facts, KeyState, NotKnown, PasswordWish, Plan, Report, Want
+from ha_ssh.core.planner import plan as plan_for
+from ha_ssh.core.secret import Secret
+from ha_ssh.flows.enter import Entered, enter
+from ha_ssh.flows.reports import report_on
+from ha_ssh.flows.unfinished import meet_unfinished
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import SecretRef, Target
+    from ha_ssh.core.options import Answers
+    from ha_ssh.flows.tools import Tools
+
+
+class _AskAgain(Exception):
+    """Somebody wants to change an answer."""
+
+
+async def setup(tools: Tools) -> Report:
+    """From whatever is there to a proven login; running it again is the repair."""
+    with tools.lock():
+        entered = await enter(tools)
+        resume = await meet_unfinished(tools, entered)
+        target = entered.target(tools)
+        facts = await engine.look(entered.home, target, tools.journal)
+        _refuse_what_cannot_be(facts)
+        answers, seen = tools.options.answers, _seen(tools, entered, facts)
+        while True:
+            answers, seen, passphrase = await _interview(tools, entered, answers, seen)
+            want = _want(tools, answers, seen, passphrase)
+            aimed = _aim(target, want)
+            facts = await _look_again(tools, entered, facts, aimed)
+            try:
+                return await _converge(tools, entered, aimed, want, facts, answers, resume)
+            except _AskAgain:
+                answers = await change(tools.asker, answers, seen)
+
+
+# ---------------------------------------------------------------------------------------------------- before the answers
+
+
+def _refuse_what_cannot_be(facts: Facts) -> None:
+    """Stop where the house cannot be reached, does not let us in, or has no apps (exit 4), before anything is asked."""
+    for kind in (Core, Supervisor, Apps):
+        found = facts.get(kind)
+        if isinstance(found, NotKnown):
+            raise HaSshError(found.code, f"{facts.target.url}: {found.reason}", *_hints(found.code))
+    if not facts[Core].state.is_admin:
+        raise HaSshError(
+            "not-admin",
+            f"`{facts[Core].state.user}` is not an administrator of this Home Assistant, so its apps cannot be set up",
+            "make the token while you are signed in as an administrator",
+        )
+    state = facts[Supervisor].state
+    if state != "running":
+        raise HaSshError("supervisor-not-ready", f"the Supervisor is not ready (state `{state}`)", "try again in a few minutes")
+
+
+def _hints(code: str) -> tuple[str, ...]:
+    return {
+        "token-refused": ("make a new long-lived token in your Home Assistant profile, Security, at the bottom of the page",),
+        "no-supervisor": (
+            "apps (add-ons) exist only on Home Assistant OS and Supervised; here, use the machine's own SSH server",
+        ),
+    }.get(code, ())
+
+
+def _seen(tools: Tools, entered: Entered, facts: Facts) -> SeenHouse:
+    """What the questions need of the facts."""
+    files, known = facts[OwnFiles], entered.known
+    named = {name for name, _line in sshconfig.hosts_named(files.config.text or "")}
+    return SeenHouse(
+        apps=tuple(_seen_app(app) for app in facts[Apps].by_slug.values()),
+        new_key=f"{tools.places.ssh_dir}/id_ha_ssh_{entered.name}",
+        keys=tools.keys(),
+        taken_aliases=frozenset(named),
+        last=last_of(known.want) if known and known.want else {},
+    )
+
+
+def _seen_app(app: App) -> SeenApp:
+    flavour, serving = app.flavour, app.serving
+    return SeenApp(
+        slug=flavour.slug,
+        name=flavour.name,
+        short=flavour.short,
+        default_port=flavour.default_port,
+        installed=app.installed,
+        available=app.available,
+        port=serving.port,
+        username=serving.user or "root",
+        username_fixed=flavour.set_username("x") is None,
+        password_set=serving.password_set,
+        key_ends_password=flavour.key_ends_password,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+async def _interview(
+    tools: Tools, entered: Entered, answers: Answers, seen: SeenHouse
+) -> tuple[Answers, SeenHouse, SecretRef | None]:
+    """Ask what is open; a key file and its passphrase are tried before the first change."""
+
+    async def learn(now: Answers, then: SeenHouse) -> SeenHouse:
+        path = now.get("key")
+        if path in {None, "new", "other"}:
+            return then
+        secret = now.get("passphrase")
+        ref = tools.memory.keep("passphrase", secret) if isinstance(secret, Secret) and secret else None
+        state = await entered.home.key(str(path), ref)
+        return _learnt(state, then)
+
+    answers, seen = await interview(tools.asker, answers, seen, learn)
+    secret = answers.get("passphrase")
+    ref = tools.memory.keep("passphrase", secret) if isinstance(secret, Secret) and secret else None
+    return answers, seen, ref
+
+
+def _learnt(state: KeyState, seen: SeenHouse) -> SeenHouse:
+    """Take a key file into what was seen; raises `NotThis` for one that cannot be used."""
+    if not state.exists:
+        raise NotThis(f"There is no file `{state.path}`.", about="key")
+    if state.problem == "wrong-passphrase":
+        raise NotThis(f"That passphrase does not open `{state.path}`.", about="passphrase")
+    if state.problem not in {None, "locked"}:
+        raise NotThis(f"`{state.path}` cannot be used: {state.detail or state.problem}.", about="key")
+    kind = (state.public or "").split(" ")[0]
+    key = SeenKey(
+        path=state.path, kind=kind, encrypted=state.encrypted, ours=bool((found := seen.key(state.path)) and found.ours)
+    )
+    return replace(seen, keys=(*(other for other in seen.keys if other.path != state.path), key))
+
+
+def _want(tools: Tools, answers: Answers, seen: SeenHouse, passphrase: SecretRef | None) -> Want:
+    """What is wanted, from settled answers."""
+    want = want_of(answers, seen, passphrase=passphrase, comment=tools.comment, accepted=tools.options.accepted)
+    app = seen.app(want.app)
+    if want.password is PasswordWish.GENERATE and (app is None or app.key_ends_password):
+        raise HaSshError(
+            "password-is-ignored",
+            "--password generate: this app ignores a password as soon as a key is authorised",
+            "use `--password off`, or the community app: `--app advanced`",
+            exit=Exit.USAGE,
+        )
+    return want
+
+
+def _aim(target: Target, want: Want) -> Target:
+    """Look at exactly what is wanted: the app first, the key, the alias."""
+    apps = tuple(sorted(target.apps, key=lambda flavour: flavour.slug != want.app))
+    return replace(target, apps=apps, identity=want.identity, passphrase=want.passphrase, alias=want.alias)
+
+
+async def _look_again(tools: Tools, entered: Entered, facts: Facts, aimed: Target) -> Facts:
+    """Look once more where the answers have changed what is to be looked at."""
+    if facts.target == aimed:
+        return facts
+    return await engine.look(entered.home, aimed, tools.journal, engine.access(all_checks()))
+
+
+# ------------------------------------------------------------------------------------------------------------ converge
+
+
+async def _converge(
+    tools: Tools, entered: Entered, target: Target, want: Want, facts: Facts, answers: Answers, resume: str | None
+) -> Report:
+    """Show the plan, ask once, do it, and report on fresh facts."""
+    _mind_the_user_files(facts, want)
+    checks = engine.access(all_checks())
+
+    async def agree(plan: Plan) -> bool:
+        tools.show.plan(plan)
+        said = await tools.asker.agree(_summary(plan), plan.risks)
+        if said is Agreement.CHANGE:
+            raise _AskAgain
+        return said is Agreement.YES
+
+    run = engine.Run(
+        command="setup",
+        target=target,
+        want=want,
+        home=entered.home,
+        journal=tools.journal,
+        show=tools.show,
+        agree=agree,
+        checks=checks,
+        resume=resume,
+    )
+    if tools.options.dry_run:
+        plan = plan_for(want, facts, checks)
+        tools.show.plan(plan)
+        return report_on("setup", entered, engine.Converged(facts, first=plan), tools, want)
+    done = await engine.converge(run, facts)
+    report = report_on("setup", entered, done, tools, want)
+    report.same_run = same_run(answers, url=entered.url, accepted=tuple(tools.options.accepted))
+    if report.exit == Exit.OK:
+        _remember(tools, entered, done, want, answers)
+    return report
+
+
+def _mind_the_user_files(facts: Facts, want: Want) -> None:
+    """Stop before the first change where the alias could not be written at the end."""
+    config = facts[OwnFiles].config
+    if want.alias and (config.problem or not config.writable):
+        raise HaSshError(
+            "config-not-writable",
+            f"--alias: `{config.path}` cannot be written: {config.problem or 'it is read-only'}",
+            "make it writable, or go without an alias: `--no-alias`",
+            exit=Exit.USAGE,
+        )
+
+
+def _summary(plan: Plan) -> str:
+    count = len(plan.steps)
+    return f"{count} {'change' if count == 1 else 'changes'}"
+
+
+def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want, answers: Answers) -> None:
+    """Write down the house that works, and the sign-in that a person typed."""
+    apps, house = done.facts[Apps], done.facts.get(Supervisor)
+    app = apps.chosen(want.app)
+    tools.memory.remember(
+        name=entered.name,
+        url=entered.url,
+        ssh_host=done.facts.target.ssh_host,
+        ssh_port=app.serving.port,
+        user=app.serving.user,
+        app=app.slug,
+        identity=want.identity,
+        alias=want.alias,
+        machine_id=None if isinstance(house, NotKnown) else house.machine_id,
+        version=app.version,
+        want=replace(want, passphrase=None, accepted=frozenset(), make_key=None),
+    )
+    if entered.asked_for_token and entered.token is not None:
+        tools.memory.keep_token(entered.url, entered.token)
+    if tools.options.save_answers:
+        path = tools.options.save_answers
+        text = answers_file.to_yaml(answers, url=entered.url, passphrase_file=None, text=tools.read_text(path))
+        tools.write_text(path, text)

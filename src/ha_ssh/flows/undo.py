@@ -1,0 +1,92 @@
+"""Put back what a run changed, also one that was killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ha_ssh import engine
+from ha_ssh.ask.questions import Agreement
+from ha_ssh.core.errors import Exit, UsageError
+from ha_ssh.core.model import ErrorReport, JournalRun, Outcome, Report, StepReport, StepState
+from ha_ssh.flows.enter import enter
+
+if TYPE_CHECKING:
+    from ha_ssh.flows.tools import Tools
+
+
+async def undo(tools: Tools) -> Report:
+    """Reverse the last run (or the one that `--run` names) on the state of now."""
+    if tools.options.list_only:
+        return _list(tools)
+    with tools.lock():
+        run = _choose(tools)
+        if run is None:
+            tools.show.say("there is nothing to put back")
+            return Report(command="undo")
+        report = Report(command="undo", steps=[_planned(title, id) for title, id in _what(run)])
+        if not await _agreed(tools, run, report):
+            return report
+        entered = await enter(tools)
+        back = await engine.put_back(run, entered.home, tools.journal, tools.show, everything=True)
+        report.steps, report.kept, report.changed = back.undone, back.kept, bool(back.undone)
+        if back.failed:
+            report.result, report.exit = Outcome.STUCK, Exit.STUCK
+            report.error = ErrorReport(
+                code="stuck",
+                message=f"could not be put back: {'; '.join(back.failed)}",
+                hints=("`ha-ssh undo` tries again, once the house answers",),
+            )
+            return report
+        tools.journal.close(run.id, "undone")
+        return report
+
+
+def _choose(tools: Tools) -> JournalRun | None:
+    runs = [run for run in tools.journal.runs() if run.state != "undone" and run.entries]
+    wanted = tools.options.run_id
+    if wanted is None:
+        return runs[-1] if runs else None
+    found = next((run for run in runs if run.id == wanted), None)
+    if found is None:
+        there = ", ".join(f"`{run.id}`" for run in runs) or "none"
+        raise UsageError(
+            "no-such-run", f"--run: no run `{wanted}` can be put back", f"those that can: {there}", "`ha-ssh undo --list`"
+        )
+    return found
+
+
+def _what(run: JournalRun) -> list[tuple[str, str]]:
+    return [(entry.title, entry.step) for entry in reversed(run.entries) if entry.state != "undone"]
+
+
+def _planned(title: str, id: str) -> StepReport:  # noqa: A002 - the step's id
+    return StepReport(id=id, title=f"Put back: {title}", state=StepState.PLANNED)
+
+
+async def _agreed(tools: Tools, run: JournalRun, report: Report) -> bool:
+    """Show what will be put back and ask once."""
+    tools.show.say(f"putting back the run `{run.command}` of {run.started}, newest change first:")
+    for step in report.steps:
+        tools.show.say(f"  - {step.title.removeprefix('Put back: ')}")
+    if tools.options.dry_run:
+        report.result, report.changed = Outcome.PLANNED, True
+        return False
+    if await tools.asker.agree(f"{len(report.steps)} changes put back", ()) is Agreement.YES:
+        return True
+    report.result, report.exit = Outcome.PLANNED, Exit.UNANSWERED
+    return False
+
+
+def _list(tools: Tools) -> Report:
+    """Name every run that the journal knows."""
+    runs = tools.journal.runs()
+    for run in runs:
+        tools.show.say(f"{run.id}  {run.command}  {run.house}  {run.started}  {run.state}  {len(run.entries)} changes")
+    if not runs:
+        tools.show.say("the journal is empty")
+    rows = [
+        {"id": run.id, "command": run.command, "house": run.house, "started": run.started, "state": run.state,
+         "changes": [entry.title for entry in run.entries]}
+        for run in runs
+    ]  # fmt: skip
+    return Report(command="undo", extra={"runs": rows})
