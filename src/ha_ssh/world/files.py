@@ -147,7 +147,7 @@ def folder(path: str) -> tuple[str, ...]:
 
 def drop_empty_folder(path: str) -> None:
     """Remove a folder if nothing is left in it."""
-    with contextlib.suppress(FileNotFoundError), _translated(path):
+    with _translated(path), contextlib.suppress(FileNotFoundError):
         if not any(Path(path).iterdir()):
             Path(path).rmdir()
 

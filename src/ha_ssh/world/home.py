@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, Refused
 from ha_ssh.world import files, keyfiles, ssh
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from ha_ssh.core.model import Clock, CoreState, FileState, KeyKind, KeyState, OwnLogin, Places, SecretRef, Session
     from ha_ssh.core.secret import Secret
+    from ha_ssh.world.ha.routes import Route
     from ha_ssh.world.vault import Vault
 
 T = TypeVar("T")
@@ -24,46 +26,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two looks while something is awaited."""
 _REFUSED_FOR = 60.0
 """Seconds for which a refusal that passes is waited out."""
-
-
-class Route(Protocol):
-    """A way to the Supervisor, whichever it is."""
-
-    @property
-    def channel(self) -> str:
-        """How the house is reached: `https`, `http`, `inside` or `ssh`."""
-        ...
-
-    async def core(self) -> CoreState:
-        """Return Core's version and who we are there."""
-        ...
-
-    async def get(self, endpoint: str) -> Any:
-        """Return the Supervisor's answer to a GET."""
-        ...
-
-    async def post(
-        self,
-        endpoint: str,
-        data: Mapping[str, Any] | None,
-        *,
-        limit: float | None,
-        on_progress: Callable[[float | None, str], None] | None,
-    ) -> Any:
-        """POST and wait for the end, for `limit` seconds or however long it takes."""
-        ...
-
-    async def log(self, slug: str) -> str:
-        """Return an app's log as plain text."""
-        ...
-
-    def on_event(self, callback: Callable[[dict[str, Any]], None]) -> Any:
-        """Call back whenever the house reports something."""
-        ...
-
-    async def close(self) -> None:
-        """Part from the house."""
-        ...
 
 
 class RealHome:
@@ -76,15 +38,19 @@ class RealHome:
         self._vault = vault
         self._own_ssh = OwnSsh(places)
         self._stirred = asyncio.Event()
-        if route is not None:
-            route.on_event(lambda *_: self._stirred.set())
+        self._listening = False
 
     # ----------------------------------------------------------------------------------------------------------- the house
 
     @property
     def channel(self) -> str:
         """How the house is reached: `https`, `http`, `inside` or `ssh`."""
-        return self._route().channel
+        from ha_ssh.world.ha.routes import InsideRoute, SshRoute
+
+        route = self._route()
+        if isinstance(route, InsideRoute):
+            return "inside"
+        return "ssh" if isinstance(route, SshRoute) else urlsplit(route.url).scheme
 
     async def core(self) -> CoreState:
         """Return Core's version and who we are there."""
@@ -126,6 +92,7 @@ class RealHome:
         del what  # for those who show it
         last = self.clock.now() + limit
         pause = _FIRST_PAUSE
+        await self._listen()
         while True:
             self._stirred.clear()
             answer = await look()
@@ -148,6 +115,13 @@ class RealHome:
                 "name the house and its token: `--url URL` with `HA_SSH_TOKEN` or `--token-file FILE`",
             )
         return self._way
+
+    async def _listen(self) -> None:
+        """Have the house report what happens, once; events only shorten pauses, so a house that gives none is fine."""
+        if self._way is not None and not self._listening:
+            self._listening = True
+            with contextlib.suppress(HaSshError):
+                await self._way.on_event(lambda _event: self._stirred.set())
 
     async def _rest(self, seconds: float) -> None:
         """Let time pass, until something is reported at the most."""

@@ -40,14 +40,21 @@ def warm_up() -> None:
 
 @contextlib.asynccontextmanager
 async def open_session(
-    host: str, port: int, user: str, identity_path: str, passphrase: Secret | None
+    host: str,
+    port: int,
+    user: str,
+    identity_path: str,
+    passphrase: Secret | None,
+    *,
+    connect_limit: float = CONNECT_LIMIT,
+    login_limit: float = LOGIN_LIMIT,
 ) -> AsyncIterator[SshSession]:
     """Log in with exactly this key, once, asking no agent and reading none of the user's files; raises `SshTrouble`."""
     key = await asyncio.to_thread(_load_key, identity_path, passphrase)
-    guest = _guest(key)
-    wire = _Wire()
+    guest = _Guest(key)
+    wire = _Wire(connect_limit)
     try:
-        async with asyncio.timeout(CONNECT_LIMIT + LOGIN_LIMIT):
+        async with asyncio.timeout(connect_limit + login_limit):
             connection = await _connect(host, port, user, guest, wire)
     except Exception as error:
         raise _trouble(error, f"{host}:{port}", wire.first_line(), guest) from error
@@ -61,11 +68,11 @@ async def open_session(
                 await connection.wait_closed()
 
 
-async def knock(host: str, port: int) -> str:
+async def knock(host: str, port: int, *, limit: float = CONNECT_LIMIT) -> str:
     """Read the banner of an SSH server, once, without logging in; raises `SshTrouble`."""
     heard = b""
     try:
-        async with asyncio.timeout(CONNECT_LIMIT):
+        async with asyncio.timeout(limit):
             reader, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=0.25)
             try:
                 writer.write(b"SSH-2.0-ha-ssh\r\n")  # makes a web server speak up at once
@@ -116,7 +123,8 @@ class SshSession:
 class _Wire(asyncio.Protocol):
     """Stands between the socket and asyncssh and remembers the server's first words, whatever they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
         self._heard = b""
         self._inner: Any = None
 
@@ -128,7 +136,7 @@ class _Wire(asyncio.Protocol):
         """Connect to whichever address of the host answers first, as asyncssh asks of a tunnel."""
         self._inner = factory()
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_LIMIT):
+        async with asyncio.timeout(self._limit):
             transport, _ = await loop.create_connection(lambda: self, host, port, happy_eyeballs_delay=0.25)
         return transport, self._inner
 
@@ -196,10 +204,6 @@ class _Guest:
         finally:
             for wait in waits:
                 wait.cancel()
-
-
-def _guest(key: asyncssh.SSHKey) -> _Guest:
-    return _Guest(key)
 
 
 async def _connect(host: str, port: int, user: str, guest: _Guest, wire: _Wire) -> asyncssh.SSHClientConnection:
