@@ -1,0 +1,315 @@
+"""For people: calm text of 80 columns that needs no colour and redraws only where a terminal allows it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.model import Consent, Level, StepState
+from ha_ssh.core.risks import RISKS
+from ha_ssh.show.paper import Paper
+from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, introduced, listing, sentence, summary, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
+
+    from ha_ssh.core.model import ErrorReport, Finding, Fix, Plan, PlannedStep, Report, Risk, StepReport
+
+WIDTH = 80
+_PROBLEMS = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE)
+_PLAIN_EVERY = 15.0
+"""Seconds between two lines about the same wait where nothing may redraw."""
+
+
+@dataclass
+class _Wait:
+    """What is being waited for, since when, and what was last said of it."""
+
+    title: str
+    since: float
+    what: str = ""
+    fraction: float | None = None
+    detail: str = ""
+    said_at: float = 0.0
+    said: tuple[str, int] | None = None
+
+
+class TerminalShow:
+    """Talks to people: what is going on to `err`, what they asked for to `out`."""
+
+    def __init__(
+        self,
+        *,
+        out: TextIO,
+        err: TextIO,
+        color: bool = True,
+        redraws: bool = False,
+        verbose: bool = False,
+        width: int = WIDTH,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = Paper(out, color=color)
+        self._err = Paper(err, color=color)
+        self._redraws = redraws
+        self._verbose = verbose
+        self._width = width
+        self._clock = clock
+        self._wait: _Wait | None = None
+        self._live: Any = None
+        self._introduced = False
+
+    # ------------------------------------------------------------------------------------------------ the protocol Show
+
+    def say(self, text: str) -> None:
+        """A sentence for people."""
+        self._write(self._err, wrap(text, self._width))
+
+    def step(self, report: StepReport) -> None:
+        """A step started or ended."""
+        if report.state is StepState.PLANNED:
+            self._wait = _Wait(report.title, self._clock())
+            self._draw()
+            return
+        self.rest()
+        sign, word = STATES[report.state]
+        took = f" ({duration(report.seconds)})" if report.seconds >= 0.05 else ""
+        self._write(self._err, wrap(f"{word}{report.title}{took}", self._width, first=f"{sign} "))
+
+    def progress(self, what: str, fraction: float | None, detail: str = "") -> None:
+        """A long wait: one line that redraws, or a line now and then."""
+        if self._wait is None:
+            self._wait = _Wait("", self._clock())
+        wait = self._wait
+        wait.what, wait.fraction, wait.detail = what, fraction, detail
+        if self._redraws:
+            self._draw()
+            return
+        now = (what, -1 if fraction is None else int(fraction * 4))
+        if now != wait.said or self._clock() - wait.said_at >= _PLAIN_EVERY:
+            wait.said, wait.said_at = now, self._clock()
+            self._write(self._err, wrap(self._waiting(wait), self._width, first="… "))
+
+    def plan(self, plan: Plan) -> None:
+        """The plan, before it is agreed to."""
+        self._write(self._err, plan_lines(plan, self._width))
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """What the doctor found: a result, so it goes to stdout."""
+        self._write(self._out, finding_lines(findings, self._width, verbose=self._verbose))
+
+    # ------------------------------------------------------------------------------------------------------- the ending
+
+    def report(self, report: Report) -> None:
+        """The end of a command: what it lists, what it kept, how it ended, what to type next."""
+        self._write(self._out, report_lines(report, self._width))
+        if report.error is not None:
+            self.error(report.error)
+
+    def error(self, error: ErrorReport) -> None:
+        """What went wrong, and the ways out."""
+        self._write(self._err, error_lines(error, self._width))
+
+    def rest(self) -> None:
+        """Take the redrawn line away, before anything else is written or asked."""
+        self._wait = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    # ------------------------------------------------------------------------------------------------------------- inside
+
+    def _write(self, paper: Paper, lines: Sequence[str]) -> None:
+        wait = self._wait
+        self.rest()
+        for line in lines:
+            told = None if self._introduced else introduced(line)
+            self._introduced = self._introduced or told is not None or "add-on" in line
+            paper.write(told if told is not None and len(told) <= self._width else line)
+        self._wait = wait
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self._redraws or self._wait is None:
+            return
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(
+                get_renderable=self._line,
+                console=self._err.console,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def _line(self) -> Any:
+        from rich.text import Text
+
+        wait = self._wait
+        text = f"… {self._waiting(wait)}" if wait else ""
+        return Text(self._err.fitting(text), no_wrap=True, overflow="ellipsis")
+
+    def _waiting(self, wait: _Wait) -> str:
+        parts = [
+            wait.what or wait.title,
+            "" if wait.fraction is None else f"{wait.fraction:.0%}",
+            wait.detail,
+            duration(self._clock() - wait.since) if self._clock() - wait.since >= 1 else "",
+        ]
+        return " · ".join(part for part in parts if part)
+
+
+# ----------------------------------------------------------------------------------------------------- text, never printed
+
+
+def plan_lines(plan: Plan, width: int = WIDTH) -> list[str]:
+    """Return the plan as text: numbered steps with what they touch, what waits for proof, what is left to people."""
+    lines: list[str] = []
+    if plan.steps:
+        lines += ["", f"The plan, {count(len(plan.steps), 'step')}:", ""]
+        for number, planned in enumerate(plan.steps, 1):
+            lines += _planned(number, planned, width)
+    if plan.waiting:
+        lines += ["", "Then, once the login is proven:"]
+        lines += _each((f"{sentence(waiting.what)}" for waiting in plan.waiting), width)
+    if plan.told:
+        lines += ["", "Only you can do this:"]
+        for finding in plan.told:
+            lines += _instructions(finding, width)
+    if plan.unaccepted:
+        lines += ["", "Left out, because the risk was not accepted:"]
+        for finding in plan.unaccepted:
+            fix = finding.verdict.fix
+            if fix is not None and fix.risk is not None:
+                lines += wrap(f"{sentence(fix.does)} {sentence(_risk(fix.risk))}", width, first="  - ")
+                lines += wrap(f"Accept it with `--accept-risk {fix.risk}`.", width, first="    ")
+    return [*lines, ""] if lines else []
+
+
+def _planned(number: int, planned: PlannedStep, width: int) -> list[str]:
+    first = f"  {number}. "
+    lines = wrap(planned.step.title, width, first=first)
+    inner = " " * len(first)
+    for line in planned.preview:
+        marked = line[:2] in {"+ ", "- ", "~ "}
+        lines += wrap(line, width, first=inner, rest=inner + ("  " if marked else ""))
+    for risk in planned.risks:
+        lines += wrap(sentence(_risk(risk)), width, first=inner)
+    return lines
+
+
+def _risk(risk: Risk) -> str:
+    return f"risk `{risk}`: it {RISKS[risk]}"
+
+
+def _each(texts: Any, width: int) -> list[str]:
+    return [line for text in texts for line in wrap(text, width, first="  - ")]
+
+
+def _instructions(finding: Finding, width: int) -> list[str]:
+    fix = finding.verdict.fix
+    lines = wrap(sentence(finding.verdict.says), width, first="  - ")
+    for instruction in fix.instructions if fix is not None else ():
+        lines += wrap(instruction, width, first="    ")
+    return lines
+
+
+def finding_lines(findings: Sequence[Finding], width: int = WIDTH, *, verbose: bool = False) -> list[str]:
+    """Return the findings as text: root causes first, the worst on top, consequences folded under their root."""
+    followers: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.because is not None:
+            followers.setdefault(finding.because, []).append(finding)
+    shown = {finding.id for finding in findings}
+    roots = [finding for finding in findings if finding.because not in shown]
+    lines: list[str] = []
+    for level in _PROBLEMS:
+        for finding in roots:
+            if finding.level is level:
+                lines += [*_finding(finding, followers.get(finding.id, []), width, verbose=verbose), ""]
+    for finding in roots:
+        if finding.level is Level.OK:
+            lines += wrap(_headline(finding, verbose=verbose), width, first="✓ ok: ", rest="  ")
+            lines += _evidence(finding, width) if verbose else []
+    if lines and lines[-1]:
+        lines.append("")
+    return [*lines, f"{sentence(summary(findings))}"] if findings else []
+
+
+def _headline(finding: Finding, *, verbose: bool) -> str:
+    named = verbose or finding.level is not Level.OK
+    return finding.verdict.says + (f" [{finding.id}]" if named else "")
+
+
+def _evidence(finding: Finding, width: int) -> list[str]:
+    return [line for seen in finding.verdict.evidence for line in wrap(seen, width, first="    seen: ", rest="      ")]
+
+
+def _finding(finding: Finding, followers: Sequence[Finding], width: int, *, verbose: bool) -> list[str]:
+    sign, word = LEVELS[finding.level]
+    lines = wrap(_headline(finding, verbose=verbose), width, first=f"{sign} {word}: ", rest="  ")
+    if finding.verdict.why:
+        lines += wrap(finding.verdict.why, width, first="    why: ", rest="      ")
+    lines += _evidence(finding, width)
+    if finding.verdict.fix is not None:
+        lines += _fix(finding.verdict.fix, width)
+    if followers:
+        hanging = listing([follower.check.title for follower in followers])
+        lines += wrap(hanging, width, first="    hangs on this: ", rest="      ")
+    return lines
+
+
+def _fix(fix: Fix, width: int) -> list[str]:
+    if fix.consent is Consent.TELL:
+        lines = wrap(fix.does, width, first="    for you to do: ", rest="      ")
+        for instruction in fix.instructions:
+            lines += wrap(instruction, width, first="      - ")
+        return lines
+    lines = wrap(f"{fix.does}: `ha-ssh doctor --fix` does it", width, first="    fix: ", rest="      ")
+    if fix.risk is not None:
+        lines += wrap(f"it needs `--accept-risk {fix.risk}`, because it {RISKS[fix.risk]}", width, first="      ")
+    return lines
+
+
+def report_lines(report: Report, width: int = WIDTH) -> list[str]:
+    """Return the end of a command as text, errors aside."""
+    lines: list[str] = []
+    for rows in report.extra.values():
+        if isinstance(rows, list | tuple) and all(isinstance(row, dict) for row in rows):
+            lines += table_lines(rows, width)
+    if report.kept:
+        lines += ["Kept, since it does no harm:", *_each(report.kept, width), ""]
+    said = ending(report)
+    if said:
+        lines += wrap(said, width)
+    if report.next_line:
+        lines += ["", "Next:", "", f"    {report.next_line}"]
+    if report.same_run:
+        lines += ["", "The same run as one command:", "", f"    {report.same_run}"]
+    return lines
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]], width: int = WIDTH) -> list[str]:
+    """Return rows as text: the first member in a column, the others beside it, wrapped."""
+    names = [str(next(iter(row.values()), "")) for row in rows]
+    column = min(max((len(name) for name in names), default=0) + 4, 30)
+    lines: list[str] = []
+    for name, row in zip(names, rows, strict=True):
+        rest = " · ".join(str(value) for value in list(row.values())[1:] if value not in {None, ""})
+        first = f"  {name}".ljust(column)
+        lines += wrap(rest or "-", width, first=first if len(first) == column else first + "  ", rest=" " * column)
+    return lines
+
+
+def error_lines(error: ErrorReport, width: int = WIDTH) -> list[str]:
+    """Return an error as text: the message, a blank line, the ways out."""
+    lines = wrap(error.message, width, first="error: ", rest="  ")
+    if error.hints:
+        lines.append("")
+        for hint in error.hints:
+            lines += wrap(hint, width, first="hint: ", rest="  ")
+    return lines

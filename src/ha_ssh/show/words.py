@@ -1,0 +1,155 @@
+"""The vocabulary: severities, plurals, durations, and the sentence in which a run ends."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+from ha_ssh.core.model import Level, Outcome, StepState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ha_ssh.core.model import Finding, Report
+
+LEVELS: dict[Level, tuple[str, str]] = {
+    Level.OK: ("✓", "ok"),
+    Level.NOTE: ("·", "note"),
+    Level.WARN: ("!", "warn"),
+    Level.WRONG: ("✗", "wrong"),
+    Level.UNKNOWN: ("?", "could not look"),
+}
+"""Each severity as a sign and a word, so that neither colour nor the sign is needed."""
+
+STATES: dict[StepState, tuple[str, str]] = {
+    StepState.PLANNED: ("…", ""),
+    StepState.DONE: ("✓", ""),
+    StepState.SKIPPED: ("·", "skipped: "),
+    StepState.FAILED: ("✗", "failed: "),
+    StepState.UNDONE: ("↺", "put back: "),
+}
+"""Each state of a step as a sign and the words before its title."""
+
+ASCII = str.maketrans(
+    {"✓": "+", "·": "-", "✗": "x", "…": "...", "↺": "<", "→": "->", "“": '"', "”": '"', "’": "'", "–": "-", "—": "-", "\xa0": " "}
+)
+"""What stands for the signs where the terminal's encoding lacks them."""
+
+_CONTROL = re.compile(
+    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def clean(text: str) -> str:
+    """Return text without anything that could move the cursor, colour or reorder the screen."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n"))
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: `1 change`, `3 changes`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the words of people: `0.4 s`, `41 s`, `2 min 5 s`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+
+
+def listing(words: Sequence[str]) -> str:
+    """Return words as people list them: `a, b and c`."""
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
+
+
+def sentence(text: str) -> str:
+    """Return a fragment as a sentence: a capital first (unless it starts with a command), a full stop last."""
+    text = text.strip()
+    if not text:
+        return text
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?:…" else ".")
+
+
+def wrap(text: str, width: int, *, first: str = "", rest: str | None = None) -> list[str]:
+    """Return text in lines of at most `width`; what stands in backticks is never broken, nor is a long path."""
+    rest = " " * len(first) if rest is None else rest
+    held = re.sub(r"`[^`\n]*`", lambda code: code[0].replace(" ", "\x00").replace("-", "\x01"), text)
+    lines: list[str] = []
+    for paragraph in held.split("\n"):
+        wrapped = textwrap.wrap(
+            paragraph,
+            width,
+            initial_indent=first if not lines else rest,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines += wrapped or [""]
+    return [line.replace("\x00", " ").replace("\x01", "-") for line in lines]
+
+
+def introduced(text: str) -> str | None:
+    """Return text in which the first `app` also says its former name, or `None` where it speaks of no app."""
+    parts = re.split(r"(`[^`]*`)", text)
+    for place, part in enumerate(parts):
+        if part.startswith("`"):
+            continue
+        told, found = re.subn(r"(?<![\w/.-])([Aa]pps?)(?![\w/-]|\.\w)(?! \(add-on)", r"\1 (add-on)", part, count=1)
+        if found:
+            return "".join([*parts[:place], told, *parts[place + 1 :]])
+    return None
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return how many findings of each severity there are, the worst first."""
+    order = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE, Level.OK)
+    numbers = {level: sum(finding.level is level and finding.because is None for finding in findings) for level in order}
+    folded = sum(finding.because is not None for finding in findings)
+    said = [f"{number} {LEVELS[level][1]}" for level, number in numbers.items() if number]
+    if folded:
+        said.insert(
+            1, f"{folded} more {'follows' if folded == 1 else 'follow'} from {'it' if numbers[Level.WRONG] == 1 else 'these'}"
+        )
+    return ", ".join(said)
+
+
+def ending(report: Report) -> str:
+    """Return the sentence in which a run ends."""
+    match report.result:
+        case Outcome.OK:
+            return _well(report)
+        case Outcome.PLANNED:
+            if report.error is not None:
+                return ""
+            return "A dry run: nothing was changed." if report.steps else "A dry run: there is nothing to do."
+        case Outcome.WRONG:
+            return (
+                "" if report.error is not None else "SSH access is not as it should be; what comes first above is the root of it."
+            )
+        case Outcome.PUT_BACK:
+            return "It failed, and what had to be put back was put back."
+        case Outcome.STUCK:
+            return "It failed, and not everything could be put back. `ha-ssh undo` does the rest once the house can be reached."
+        case Outcome.INTERRUPTED:
+            undone = any(step.state is StepState.UNDONE for step in report.steps)
+            return "Interrupted: what had to be put back was put back." if undone else "Interrupted: nothing is left half done."
+        case Outcome.ERROR:
+            return ""
+
+
+def _well(report: Report) -> str:
+    ssh = report.ssh or {}
+    if report.command == "setup":
+        if not report.changed:
+            return "Nothing to do: SSH access is as it should be."
+        where = " ".join(f"{word} {ssh[key]}" for key, word in (("user", "as"), ("host", "on"), ("port", "port")) if ssh.get(key))
+        return f"Done: a login {where} was proven." if where else "Done."
+    if report.command == "doctor":
+        return "Repaired: SSH access works." if report.changed else "All is well: SSH access works." if report.findings else ""
+    if report.command == "undo":
+        return "Put back." if report.changed else "" if report.extra else "There is nothing to put back."
+    return ""
