@@ -47,7 +47,7 @@ class Environment:
 
 ENVIRONMENTS = {
     "dev": Environment(folder=".venv", packages=("-e", ".[dev]"), watched=("pyproject.toml",)),
-    "hass-cli": Environment(folder=".venv-hass-cli", packages=("homeassistant-cli==1.0.0",)),
+    "hass-cli": Environment(folder=".venv-hass-cli", packages=("homeassistant-cli==0.9.6",)),
     "core": Environment(
         folder=".venv-core", packages=("--no-deps", "-r", "tests/real/core.txt"), watched=("tests/real/core.txt",), newest=(3, 12)
     ),
