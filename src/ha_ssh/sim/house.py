@@ -169,6 +169,8 @@ class Knobs:
     """sshd's PerSourcePenalties."""
     sshd_gone: set[str] = field(default_factory=set)
     """Apps (slugs) that run while their sshd is dead: connections end before a banner."""
+    nat: bool = False
+    """An address translation stands between: the house sees other source ports than the client."""
     ha_fails: bool = False
     """`ha` has no token in an SSH session."""
 
@@ -722,6 +724,10 @@ class House:
         """The app whose SSH server listens on a port of the host."""
         return next((slug for slug in self.apps if self.serving(slug) == port), None)
 
+    def bound_to(self, port: int) -> str | None:
+        """The app whose server was started on a port of the host, whoever answers there now."""
+        return next((app.slug for app in self.apps.values() if app.sshd is not None and app.sshd.port == port), None)
+
     def methods(self, slug: str) -> tuple[str, ...]:
         """The ways to authenticate that the running server offers."""
         sshd = self.app(slug).sshd
@@ -747,7 +753,7 @@ class House:
     def door_at(self, port: int, *, source_ip: str = CLIENT_IP) -> DoorState:
         """What a connection to a port of the host meets now."""
         self.tick()
-        bound = any(app.sshd is not None and app.sshd.port == port for app in self.apps.values())
+        bound = self.bound_to(port) is not None
         if bound and self.knobs.door and not self.foreign:
             return DoorState(self.knobs.door)
         if bound and self.foreign:
@@ -920,7 +926,7 @@ class House:
         if fault is not None and fault.when == "refuse":
             raise Refusal(fault.message, fault.status)
         if fault is not None and fault.when in {"later", "timeout"}:
-            self.later(fault.seconds, lambda: self._quietly(method, path, data, admin=admin))
+            self.later(fault.seconds, lambda: self.do_unheard(method, path, data, admin=admin))
             raise Dropped if fault.when == "later" else Refusal("", 504)
         action = self._action(method, path, data, admin=admin)
         result = await self._perform(action)
@@ -937,8 +943,8 @@ class House:
                     found = fault
         return found
 
-    def _quietly(self, method: str, path: str, data: Any, *, admin: bool) -> None:
-        """Do what a call does, with nobody left to hear the answer."""
+    def do_unheard(self, method: str, path: str, data: Any, *, admin: bool = True) -> None:
+        """Do at once what a call does, with nobody left to hear the answer."""
         with contextlib.suppress(Refusal):
             self._action(method, path, data, admin=admin).apply()
 
