@@ -84,6 +84,8 @@ class Options:
     answers: Answers = field(default_factory=Answers)
     house: str | None = None
     url: str | None = None
+    ssh_host: str | None = None
+    """Where SSH is, when that is not the host of the URL."""
     json: bool = False
     json_lines: bool = False
     yes: bool = False
@@ -97,6 +99,8 @@ class Options:
     """False for `--no-color`, `NO_COLOR` and `TERM=dumb`: then nothing redraws either."""
     accepted: frozenset[Risk] = frozenset()
     token: Secret | None = None
+    passphrase_file: str | None = None
+    """Where the passphrase in the answers came from, to be named in a saved answers file."""
     secret_out: str | None = None
     save_answers: str | None = None
     fix: bool = False

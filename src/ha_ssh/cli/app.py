@@ -1,0 +1,125 @@
+"""The commands, as Typer knows them: each turns its flags into `Options` and leaves the doing to others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from ha_ssh.cli.flags import VERSION, answering, common, flag
+from ha_ssh.cli.topics import TOPICS, topic
+from ha_ssh.core.errors import UsageError
+from ha_ssh.core.options import Options  # noqa: TC001 - Typer reads the annotations when it runs
+
+app = typer.Typer(
+    name="ha-ssh",
+    help='From "I run Home Assistant" to a proven SSH login, and it stays that way.',
+    epilog="Start with `ha-ssh setup`; try it first with `ha-ssh setup --demo`.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def _start(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and leave.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+@app.command()
+@common
+@answering
+def setup(
+    *,
+    options: Options,
+    from_file: Annotated[str | None, flag("--from", metavar="FILE", help="Take answers from this YAML file.")] = None,
+    save_answers: Annotated[
+        str | None, flag("--save-answers", metavar="FILE", help="Keep the answers as YAML, without secrets.")
+    ] = None,
+    secret_out: Annotated[
+        str | None, flag("--secret-out", metavar="FILE", help="Write a generated password here (0600).")
+    ] = None,
+) -> Options:
+    """Set up SSH access, from nothing to a proven login.
+
+    Looks, asks at most a few questions, shows the whole plan, and acts after one yes. Run it again to repair: it changes
+    only what is not as it should be. Every flag is also a variable: --port is HA_SSH_PORT.
+    """
+    return replace(options, save_answers=save_answers, secret_out=secret_out)
+
+
+@app.command()
+@common
+def doctor(
+    *,
+    options: Options,
+    fix: Annotated[bool, typer.Option("--fix", help="Put right what can be put right, after one yes.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the checks and leave.")] = False,
+    only: Annotated[list[str] | None, flag("--only", metavar="ID", help="Judge only this check (repeatable).")] = None,
+    skip: Annotated[list[str] | None, flag("--skip", metavar="ID", help="Leave this check out (repeatable).")] = None,
+    strict: Annotated[bool, flag("--strict", help="Exit 1 for warnings too.")] = False,
+) -> Options:
+    """Say what is wrong with SSH access, the root cause first.
+
+    Looks at everything from this computer's files to the shell. Changes nothing, unless --fix is given. Exit code 0: access works; 1: it does not, or could not be looked at.
+    """
+    return replace(options, fix=fix, list_only=list_only, only=tuple(only or ()), skip=tuple(skip or ()), strict=strict)
+
+
+@app.command()
+@common
+def undo(
+    *,
+    options: Options,
+    list_only: Annotated[bool, typer.Option("--list", help="List the runs that can be undone, and leave.")] = False,
+    run_id: Annotated[str | None, typer.Option("--run", metavar="ID", help="Undo this run instead of the last one.")] = None,
+) -> Options:
+    """Put back what a run changed, also one that crashed.
+
+    What others changed since then stays as they left it.
+    """
+    return replace(options, list_only=list_only, run_id=run_id)
+
+
+@app.command()
+@common
+def demo(
+    *,
+    options: Options,
+    list_only: Annotated[bool, typer.Option("--list", help="List the scenes and leave.")] = False,
+) -> Options:
+    """Run a simulated house on this computer until Ctrl-C.
+
+    Prints its address and where its token lies. Nothing of your own is touched.
+    """
+    return replace(options, list_only=list_only)
+
+
+@app.command("help", help=f"Explain a topic: {', '.join(TOPICS)}.")
+def help_(
+    context: typer.Context,
+    about: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic or a command.", show_default=False)] = None,
+) -> None:
+    """Explain a topic."""
+    root = context.find_root()
+    if about is None:
+        typer.echo(root.get_help())
+    elif about in TOPICS:
+        typer.echo(topic(about))
+    elif isinstance(root.command, typer.core.TyperGroup) and about in root.command.commands:
+        command = root.command.commands[about]
+        with typer.Context(command, info_name=about, parent=root) as inner:
+            typer.echo(command.get_help(inner))
+    else:
+        raise UsageError("no-such-topic", f"There is no topic `{about}`.", f"topics: {', '.join(TOPICS)}")
+    raise typer.Exit

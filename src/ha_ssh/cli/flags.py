@@ -1,0 +1,222 @@
+"""The flags: those that every command understands, written once, and one for each question of `setup`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Context, Exit, Option, echo
+
+from ha_ssh import __version__
+from ha_ssh.ask.questions import SETUP, Clause, Kind, NotThis, parse_url, reconciled, variable
+from ha_ssh.core.errors import UsageError
+from ha_ssh.core.model import Risk
+from ha_ssh.core.options import Answers, Given, Options, Source
+from ha_ssh.core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def flag(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 - Typer's word
+    """Return an option whose environment variable follows from its first name."""
+    return Option(*names, help=help, envvar=variable(names[0].partition("/")[0]), show_envvar=False, show_default=False, **more)
+
+
+def _say_version(*, wanted: bool) -> None:
+    if wanted:
+        echo(f"ha-ssh {__version__}")
+        raise Exit
+
+
+VERSION = Option("--version", help="Say the version and leave.", is_eager=True, callback=_say_version)
+
+
+def _every_command(
+    *,
+    url: Annotated[str | None, flag("--url", metavar="URL", help="The address of Home Assistant.")] = None,
+    house: Annotated[str | None, flag("--house", metavar="NAME", help="A house that is remembered.")] = None,
+    ssh_host: Annotated[str | None, flag("--ssh-host", metavar="HOST", help="Where SSH is, if not at the URL's host.")] = None,
+    token_file: Annotated[
+        str | None, flag("--token-file", metavar="FILE", help="Sign in with the token in this file (- is stdin).")
+    ] = None,
+    yes: Annotated[bool, flag("--yes", "-y", help="Agree to the plan.")] = False,
+    accept_risk: Annotated[
+        list[str] | None, flag("--accept-risk", metavar="NAME", help="Accept a named risk: see `ha-ssh help risks`.")
+    ] = None,
+    dry_run: Annotated[bool, flag("--dry-run", help="Show the plan and change nothing.")] = False,
+    no_input: Annotated[bool, flag("--no-input", help="Never ask.")] = False,
+    json: Annotated[bool, flag("--json", help="One JSON object on stdout, at the end.")] = False,
+    json_lines: Annotated[bool, flag("--json-lines", help="JSON events as they happen, the object last.")] = False,
+    demo: Annotated[bool, flag("--demo", help="Use a simulated house and a throwaway profile.")] = False,
+    scene: Annotated[str | None, flag("--scene", metavar="NAME", help="Which simulated house: see `ha-ssh demo --list`.")] = None,
+    verbose: Annotated[bool, flag("--verbose", "-v", help="Say more.")] = False,
+    no_color: Annotated[bool, flag("--no-color", help="No colour, and nothing that redraws.")] = False,
+    version: Annotated[bool, VERSION] = False,
+) -> None:
+    """The flags that every command understands."""
+
+
+def common(command: Callable[..., Options]) -> Callable[..., tuple[str, Options]]:
+    """Give a command the flags that all have; it gets them as `options` and returns them with its own added."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(_every_command, eval_str=True).parameters
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
+
+    @functools.wraps(command)
+    def with_common(*, context: Context, **given: Any) -> tuple[str, Options]:
+        options = _shared(context, {name: given.pop(name) for name in shared})
+        return str(context.info_name), command(context=context, options=options, **given)
+
+    kept = [parameter for name, parameter in own.items() if name not in {"options", "context"}]
+    return _signed(with_common, [context, *kept, *shared.values()])
+
+
+def answering(command: Callable[..., Options]) -> Callable[..., Options]:
+    """Give a command one flag for each question of `setup`; it gets the answers as `options.answers`."""
+    own = inspect.signature(command, eval_str=True).parameters
+    questions = [parameter for clause in SETUP for parameter in _parameters(clause)]
+
+    @functools.wraps(command)
+    def with_answers(*, context: Context, options: Options, **given: Any) -> Options:
+        raw = {parameter.name: given.pop(parameter.name) for parameter in questions}
+        return command(context=context, options=answered(context, options, raw, given["from_file"]), **given)
+
+    return _signed(with_answers, [*questions, *own.values()])
+
+
+def _signed(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., Any]:
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # read by inspect, and so by Typer
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
+
+
+def _parameters(clause: Clause) -> list[inspect.Parameter]:
+    """Return the flags of a question: `--port N`, `--boot/--no-boot`, or `--alias NAME` and `--no-alias`."""
+    if clause.kind is Kind.CONFIRM:
+        return [_parameter(clause.flag, bool | None, flag(f"{clause.flag}/{clause.off}", help=clause.help))]
+    flags = [_parameter(clause.flag, str | None, flag(clause.flag, metavar=clause.metavar, help=clause.help))]
+    if clause.off:
+        flags.append(_parameter(clause.off, bool, flag(clause.off, help=clause.off_help), default=False))
+    return flags
+
+
+def _parameter(name: str, kind: Any, option: Any, *, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(_name(name), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _source(context: Context, name: str, flag: str) -> Given:
+    """Return an empty answer that knows whether the flag or its variable gave it."""
+    from_environment = getattr(context.get_parameter_source(name), "name", "") == "ENVIRONMENT"
+    return Given(None, Source.ENVIRONMENT, variable(flag)) if from_environment else Given(None, Source.FLAG, flag)
+
+
+def _shared(context: Context, given: dict[str, Any]) -> Options:
+    """Return the options that every command has; raises `UsageError` for a value that cannot be."""
+    machine = given["json"] or given["json_lines"]
+    url = given["url"]
+    if url is not None:
+        try:
+            url = parse_url(url)
+        except NotThis as no:
+            where = _source(context, "url", "--url").where
+            raise UsageError(
+                "bad-url", f"{where}: {no.says}", *([f"`--url {no.instead}` would do"] if no.instead else [])
+            ) from None
+    token = os.environ.get("HA_SSH_TOKEN", "").strip()
+    if given["token_file"] is not None:
+        token = read_secret(given["token_file"], _source(context, "token_file", "--token-file").where).reveal().strip()
+    return Options(
+        house=given["house"],
+        url=url,
+        ssh_host=given["ssh_host"],
+        json=given["json"],
+        json_lines=given["json_lines"],
+        yes=given["yes"],
+        no_input=given["no_input"] or machine or not (sys.stdin.isatty() and sys.stdout.isatty()),
+        dry_run=given["dry_run"],
+        demo=given["demo"],
+        scene=given["scene"],
+        verbose=given["verbose"],
+        color=not (given["no_color"] or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"),
+        accepted=_risks(given["accept_risk"] or []),
+        token=Secret(token) if token else None,
+    )
+
+
+def _risks(words: list[str]) -> frozenset[Risk]:
+    named = [word for listed in words for word in listed.replace(",", " ").split()]
+    for name in named:
+        if name not in set(Risk):
+            raise UsageError("bad-risk", f"--accept-risk: `{name}` is no risk that has a name.", "`ha-ssh help risks` lists them")
+    return frozenset(Risk(name) for name in named)
+
+
+def answered(context: Context, options: Options, raw: dict[str, Any], from_file: str | None) -> Options:
+    """Return the options with every answer given by flag, variable or file, the stronger source first."""
+    answers, from_answers_file = Answers(), Answers()
+    if from_file is not None:
+        from ha_ssh.ask.answers_file import from_yaml
+
+        from_answers_file = from_yaml(read_text(from_file, "--from"), from_file)
+    for clause in SETUP:
+        given = _answer(context, clause, raw)
+        if given is not None:
+            answers = answers.with_(clause.id, given.value, given.source, given.where)
+    passphrase_file = raw["passphrase_file"]
+    told = from_answers_file.given("passphrase-file")
+    if told is not None and "passphrase" not in answers:
+        passphrase_file = told.value
+        answers = answers.with_("passphrase", read_secret(passphrase_file, told.where), told.source, told.where)
+    answers = reconciled(answers).or_(from_answers_file.without("url").without("passphrase-file"))
+    return replace(
+        options,
+        answers=reconciled(answers),
+        url=options.url or from_answers_file.get("url"),
+        passphrase_file=passphrase_file,
+    )
+
+
+def _answer(context: Context, clause: Clause, raw: dict[str, Any]) -> Given | None:
+    """Return the answer to one question as its flags or variables give it."""
+    value, given = raw[_name(clause.flag)], _source(context, _name(clause.flag), clause.flag)
+    if clause.kind is Kind.CONFIRM:
+        return None if value is None else replace(given, value=value)
+    if clause.off and raw[_name(clause.off)]:
+        no = _source(context, _name(clause.off), clause.off)
+        if value is not None and given.source is no.source:
+            raise UsageError(f"bad-{clause.id}", f"{given.where} and {no.where} exclude each other.", "leave one out")
+        if value is None or no.source is Source.FLAG:
+            return replace(no, value=Secret("") if clause.kind is Kind.SECRET else "")
+    if clause.kind is Kind.SECRET:
+        if value is not None:
+            return replace(given, value=read_secret(value, given.where))
+        known = os.environ.get("HA_SSH_PASSPHRASE")
+        return None if known is None else Given(Secret(known), Source.ENVIRONMENT, "HA_SSH_PASSPHRASE")
+    return None if value is None else clause.read(value, given)
+
+
+def read_secret(path: str, where: str) -> Secret:
+    """Return the secret in a file (`-` is stdin), without the line end; raises `UsageError` naming who named the file."""
+    text = read_text(path, where).removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise UsageError("empty-secret", f"{where}: `{path}` holds no secret.")
+    return Secret(text)
+
+
+def read_text(path: str, where: str) -> str:
+    """Return the text of a file (`-` is stdin); raises `UsageError` naming who named the file."""
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UsageError("unreadable-file", f"{where}: `{path}` cannot be read: {reason}.") from None
