@@ -27,9 +27,7 @@ app = typer.Typer(
 def _start(
     context: typer.Context,
     *,
-    version: Annotated[
-        bool, typer.Option("--version", help="Say the version and leave.", is_eager=True, callback=_version)
-    ] = False,
+    version: Annotated[bool, VERSION] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -71,7 +69,8 @@ def doctor(
 ) -> Options:
     """Say what is wrong with SSH access, the root cause first.
 
-    Looks at everything from this computer's files to the shell. Changes nothing, unless --fix is given. Exit code 0: access works; 1: it does not, or could not be looked at.
+    Looks at everything from this computer's files to the shell. Changes nothing, unless --fix is given. Exit code 0:
+    access works; 1: it does not, or could not be looked at.
     """
     return replace(options, fix=fix, list_only=list_only, only=tuple(only or ()), skip=tuple(skip or ()), strict=strict)
 

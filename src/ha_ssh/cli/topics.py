@@ -35,8 +35,7 @@ def topic(name: str) -> str:
     """Return a topic as text."""
     head, rows = {
         _RISKS: (
-            "Some changes carry a risk that the yes to a plan does not cover. Each has a name, and is accepted by it: "
-            "`--accept-risk NAME`.",
+            "Some changes carry a risk that the yes to a plan does not cover. Accept one by its name: `--accept-risk NAME`.",
             {str(risk): words for risk, words in RISKS.items()},
         ),
         _EXIT_CODES: ("How a command ended, as its exit code.", {str(int(code)): words for code, words in _CODES.items()}),
