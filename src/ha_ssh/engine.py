@@ -113,7 +113,7 @@ def well(findings: Iterable[Finding], *, strict: bool = False) -> bool:
 # ---------------------------------------------------------------------------------------------------------------- apply
 
 
-class StepFailed(Exception):  # noqa: N818 - it carries the error that it is about
+class StepFailed(Exception):
     """A step failed; `error` is what happened, and nothing has been put back yet."""
 
     def __init__(self, error: BaseException) -> None:

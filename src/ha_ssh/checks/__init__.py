@@ -1,4 +1,4 @@
-"""One file, one truth about working SSH access: every module here with a `CHECK` is in the doctor, in setup and under the laws."""
+"""One file, one truth: every module here with a `CHECK` is in the doctor, in setup and under the laws."""
 
 from __future__ import annotations
 

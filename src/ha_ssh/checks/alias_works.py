@@ -36,7 +36,7 @@ TUNNELS = (8123,)
 
 @dataclass(frozen=True, kw_only=True)
 class WriteAlias:
-    """Write the house's own file, and the one `Include` line at the top of the user's configuration that makes OpenSSH read it."""
+    """Write the house's own file, and the one `Include` line at the top of the user's configuration that names it."""
 
     config: str
     pattern: str

@@ -36,7 +36,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if holds_key(app.serving.keys, key.public, facts.target.identity):
         return ok("your key is authorised in the app's settings")
     refused = [
-        entry for entry in app.serving.keys if isinstance(entry, str) and isinstance(keys.parse_entry(entry), keys.BadEntry)
+        entry for entry in app.serving.keys if isinstance(keys.parse_entry(entry), keys.BadEntry)
     ]
     evidence = [f"{len(app.serving.keys)} entries, none of them your key"]
     evidence += [f"{len(refused)} of them are in a shape that sshd refuses"] if refused else []

@@ -10,9 +10,9 @@ from ha_ssh.ask import answers_file
 from ha_ssh.ask.questions import Agreement, NotThis, SeenApp, SeenHouse, SeenKey, change, interview, last_of, same_run, want_of
 from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
-from ha_ssh.core.errors import Exit, HaSshError
+from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
 from ha_ssh.core.facts import App, Apps, Core, OwnFiles, Supervisor
-from ha_ssh.core.model import Facts, KeyState, NotKnown, PasswordWish, Plan, Report, Want
+from ha_ssh.core.model import ErrorReport, Facts, KeyState, NotKnown, PasswordWish, Plan, Report, Want
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.enter import Entered, enter
@@ -182,10 +182,15 @@ async def _converge(
     """Show the plan, ask once, do it, and report on fresh facts."""
     _mind_the_user_files(facts, want)
     checks = engine.access(all_checks())
+    nobody: list[MissingAnswer] = []
 
     async def agree(plan: Plan) -> bool:
         tools.show.plan(plan)
-        said = await tools.asker.agree(_summary(plan), plan.risks)
+        try:
+            said = await tools.asker.agree(_summary(plan), plan.risks)
+        except MissingAnswer as missing:
+            nobody.append(missing)
+            return False
         if said is Agreement.CHANGE:
             raise _AskAgain
         return said is Agreement.YES
@@ -207,6 +212,8 @@ async def _converge(
         return report_on("setup", entered, engine.Converged(facts, first=plan), tools, want)
     done = await engine.converge(run, facts)
     report = report_on("setup", entered, done, tools, want)
+    if nobody:
+        report.error = ErrorReport(code=nobody[0].code, message=nobody[0].message, hints=nobody[0].hints)
     report.same_run = same_run(answers, url=entered.url, accepted=tuple(tools.options.accepted))
     if report.exit == Exit.OK:
         _remember(tools, entered, done, want, answers)

@@ -23,7 +23,7 @@ async def undo(tools: Tools) -> Report:
         if run is None:
             tools.show.say("there is nothing to put back")
             return Report(command="undo")
-        report = Report(command="undo", steps=[_planned(title, id) for title, id in _what(run)])
+        report = Report(command="undo", steps=[_planned(title, step) for title, step in _what(run)])
         if not await _agreed(tools, run, report):
             return report
         entered = await enter(tools)

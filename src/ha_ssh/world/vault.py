@@ -31,6 +31,12 @@ class Vault:
         self._warn = warn
         self._patience = patience
         self._warned = False
+        self._held: dict[str, Secret] = {}
+
+    def hold(self, name: str, secret: Secret) -> SecretRef:
+        """Hold a secret in memory, for this process alone."""
+        self._held[name] = secret
+        return SecretRef(name)
 
     def keep(self, name: str, secret: Secret) -> SecretRef:
         """Put a secret away under a name, over an older one of that name."""
@@ -43,6 +49,8 @@ class Vault:
 
     def recall(self, ref: SecretRef) -> Secret:
         """Return a secret; raises `HaSshError` (`secret-gone`) where there is none of that name."""
+        if ref.name in self._held:
+            return self._held[ref.name]
         text = self._file().get(ref.name)
         if text is None:
             text = self._in_keyring(lambda: _get(ref.name), fallback=None)

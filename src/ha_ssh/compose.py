@@ -1,0 +1,355 @@
+"""The one place that builds real or demo tools and hands them to a flow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import platform
+import signal
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.errors import Exit, UsageError
+from ha_ssh.core.model import Report
+from ha_ssh.core.options import Options
+from ha_ssh.core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ha_ssh.core.model import Check, Home
+    from ha_ssh.flows.tools import Tools
+    from ha_ssh.show.machine import MachineShow
+    from ha_ssh.show.terminal import TerminalShow
+    from ha_ssh.sim.house import House
+    from ha_ssh.sim.running import Running
+    from ha_ssh.world.houses import Locations
+
+    AnyShow = TerminalShow | MachineShow
+    Flow = Callable[[Tools], Awaitable[Report]]
+
+PROFILE = "HA_SSH_PROFILE"
+"""The environment variable that names a folder for everything: SSH files, houses, journal, secrets."""
+_DEFAULT_SCENE = {"setup": "fresh", "demo": "fresh"}
+
+
+def run(command: str, options: Options) -> int:
+    """Run a command and return its exit code; raises `HaSshError` for what ends it before there is a report."""
+    from ha_ssh.show import show_for
+
+    show = show_for(options)
+    if command == "demo":
+        return _demo(options, show)
+    _warm_up()
+    with contextlib.ExitStack() as stack:
+        if options.demo:
+            options, where = stack.enter_context(_demo_house(command, options))
+        else:
+            from ha_ssh.world.houses import locations
+
+            where = locations(os.environ.get(PROFILE))
+        report = asyncio.run(_run(_flow(command), options, show, where))
+    show.report(report)
+    return report.exit
+
+
+def _warm_up() -> None:
+    """Load what is slow to load while the network is being waited for."""
+    from ha_ssh.world import ssh
+
+    threading.Thread(target=ssh.warm_up, daemon=True, name="warm up").start()
+
+
+def _flow(command: str) -> Flow:
+    if command == "setup":
+        from ha_ssh.flows.setup import setup
+
+        return setup
+    if command == "doctor":
+        from ha_ssh.flows.doctor import doctor
+
+        return doctor
+    if command == "undo":
+        from ha_ssh.flows.undo import undo
+
+        return undo
+    raise UsageError("no-such-command", f"there is no command `{command}`")
+
+
+async def _run(flow: Flow, options: Options, show: AnyShow, where: Locations) -> Report:
+    """Run a flow; a polite request to end (SIGTERM) counts as Ctrl-C, so that what must be put back is."""
+    task = asyncio.current_task()
+    if sys.platform != "win32" and task is not None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            return await flow(_tools(options, show, where, stack))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            show.rest()
+
+
+# ---------------------------------------------------------------------------------------------------------------- tools
+
+
+def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.AsyncExitStack) -> Tools:
+    """Build the tools of one command; what costs is built when it is used."""
+    from ha_ssh.flavours import all_flavours
+    from ha_ssh.flows.tools import Tools
+    from ha_ssh.world import files
+    from ha_ssh.world.clock import SystemClock
+    from ha_ssh.world.home import RealHome
+    from ha_ssh.world.journal import FileJournal
+    from ha_ssh.world.memory import Memory
+    from ha_ssh.world.vault import Vault
+
+    clock = SystemClock()
+    keyring = not where.portable and not os.environ.get("HA_SSH_NO_KEYRING")
+    vault = Vault(where.secrets, keyring=keyring, warn=show.say)
+
+    def connect(url: str, token: Secret | None) -> Home:
+        from ha_ssh.world.ha.routes import CoreRoute
+
+        home = RealHome(CoreRoute(url, token) if token else None, where.places, vault, clock)
+        stack.push_async_callback(home.close)
+        return home
+
+    return Tools(
+        options=options,
+        show=show,
+        asker=_asker(options, show),
+        journal=FileJournal(where.journal, clock),
+        memory=Memory(where.houses, vault),
+        flavours=all_flavours(),
+        places=where.places,
+        connect=connect,
+        is_public=_is_public,
+        keys=lambda: _keys_in(where.places.ssh_dir),
+        comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",
+        lock=lambda: files.lock(where.lock),
+        write_text=lambda path, text: files.write(path, text),
+        read_text=lambda path: files.read(path).text or "",
+    )
+
+
+def _asker(options: Options, show: AnyShow) -> Any:
+    from ha_ssh.ask.askers import NoTerminal, Terminal
+
+    if options.no_input:
+        return NoTerminal(yes=options.yes)
+    return Terminal(yes=options.yes, plain=not options.color, before=show.rest)
+
+
+async def _is_public(url: str) -> bool:
+    """Say whether an address leads out of the home network; one that does not resolve leads nowhere."""
+    from ha_ssh.world.ha.address import host_of, is_public
+    from ha_ssh.world.ha.web import addresses_of
+
+    try:
+        return is_public(await addresses_of(host_of(url)))
+    except OSError:
+        return False
+
+
+def _keys_in(folder: str) -> tuple[Any, ...]:
+    """Return the private keys in the user's SSH folder, those of ours first."""
+    from ha_ssh.ask.questions import SeenKey
+    from ha_ssh.world import files, keyfiles
+
+    found = []
+    for name in files.folder(folder):
+        path = str(Path(folder) / name)
+        if name.endswith(".pub") or b"PRIVATE KEY" not in _beginning(path):
+            continue
+        state = keyfiles.read_key(path, None)
+        if state.problem in {None, "locked"}:
+            kind = (state.public or "").split(" ")[0]
+            ours = name.startswith("id_ha_ssh_")
+            found.append(SeenKey(path=path, kind=kind, encrypted=state.encrypted, ours=ours))
+    return tuple(sorted(found, key=lambda key: not key.ours))
+
+
+def _beginning(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(64)
+    except OSError:
+        return b""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "me"
+
+
+# ----------------------------------------------------------------------------------------------------------------- demo
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """A simulated house by name; `check` breaks it."""
+
+    name: str
+    title: str
+    check: Check | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The scene in `demo --list --json`."""
+        return {"name": self.name, "title": self.title, "finding": self.check.id if self.check else None}
+
+
+def scenes() -> tuple[_Scene, ...]:
+    """Return every scene: the two that always exist, and one for each check that can be broken."""
+    from ha_ssh.checks import all_checks
+    from ha_ssh.core.planner import in_order
+    from ha_ssh.sim.scenes import FRESH, HEALTHY
+
+    broken = (_Scene(name=c.id, title=f"Broken: {c.title}", check=c) for c in in_order(all_checks()) if c.break_it)
+    return (_Scene(name=FRESH, title="Nothing is set up"), _Scene(name=HEALTHY, title="All is set up and works"), *broken)
+
+
+def _scene(command: str, options: Options) -> _Scene:
+    name = options.scene or _DEFAULT_SCENE.get(command, "healthy")
+    found = next((scene for scene in scenes() if scene.name == name), None)
+    if found is None:
+        raise UsageError("no-such-scene", f"--scene: there is no scene `{name}`", "`ha-ssh demo --list` names them all")
+    return found
+
+
+@contextlib.contextmanager
+def _demo_house(command: str, options: Options) -> Any:
+    """Run a simulated house beside this command, in a profile of its own that is gone afterwards."""
+    from ha_ssh.world.houses import locations
+
+    scene = _scene(command, options)
+    with tempfile.TemporaryDirectory(prefix="ha-ssh-demo-") as folder, _served() as running:
+        where = locations(folder)
+        _stage(scene, running, where)
+        yield replace(options, url=options.url or running.url, token=options.token or running.token), where
+
+
+def _served(make: Callable[[], House] | None = None) -> Any:
+    from ha_ssh.sim.house import House
+    from ha_ssh.sim.running import serve_in_thread
+
+    return serve_in_thread(make or House)
+
+
+def _stage(scene: _Scene, running: Running, where: Locations) -> None:
+    """Bring a house into the state of a scene: set it up by the real setup, then break it."""
+    from ha_ssh.sim.scenes import FRESH
+
+    if scene.name == FRESH:
+        return
+    options = Options(url=running.url, token=running.token, yes=True, no_input=True)
+    report = asyncio.run(_run(_flow("setup"), options, _Silent(), where))  # type: ignore[arg-type] # it shows nothing
+    if report.exit != Exit.OK:
+        raise RuntimeError(f"the simulated house could not be set up: {report.error or report.findings}")
+    if scene.check is not None and scene.check.break_it is not None:
+        stage = _breakable(running, where)
+        break_it = scene.check.break_it
+        running.call(lambda: break_it(stage))
+
+
+def _breakable(running: Running, where: Locations) -> Any:
+    """Return the house that was just set up as a check's `break_it` sees it."""
+    from ha_ssh.core.model import Target
+    from ha_ssh.flavours import all_flavours
+    from ha_ssh.sim.scenes import Stage
+    from ha_ssh.world import files
+    from ha_ssh.world.clock import SystemClock
+    from ha_ssh.world.houses import load
+    from ha_ssh.world.journal import FileJournal
+
+    known = load(where.houses).get()
+    if known is None:
+        raise RuntimeError("the house that was set up is not remembered")
+    target = Target(
+        url=known.url,
+        ssh_host=known.ssh_host or running.host,
+        apps=all_flavours(),
+        places=where.places,
+        identity=known.identity,
+        alias=known.alias,
+        house_id=known.name,
+    )
+
+    def put(path: str, text: str | None, mode: int) -> None:
+        if text is None:
+            files.delete(path)
+        else:
+            files.write(path, text, mode)
+            files.set_mode(path, mode)
+
+    return Stage(
+        running.house,
+        target,
+        known.app or "core_ssh",
+        token=running.token.reveal(),
+        journal=FileJournal(where.journal, SystemClock()),
+        read=lambda path: files.read(path).text,
+        put=put,
+    )
+
+
+class _Silent:
+    """A show that shows nothing, for setting a scene."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    step = plan = findings = report = say
+
+    def progress(self, what: str, fraction: float | None, detail: str = "") -> None:
+        """Nothing."""
+
+    def rest(self) -> None:
+        """Nothing."""
+
+
+def _demo(options: Options, show: AnyShow) -> int:
+    """Serve a simulated house until Ctrl-C; its token and its owner's files lie in a folder that is gone afterwards."""
+    from ha_ssh.world import files
+    from ha_ssh.world.houses import locations
+
+    if options.list_only:
+        show.report(Report(command="demo", extra={"scenes": [scene.as_json() for scene in scenes()]}))
+        return Exit.OK
+    scene = _scene("demo", options)
+    with tempfile.TemporaryDirectory(prefix="ha-ssh-demo-") as folder, _served() as running:
+        where = locations(folder)
+        _stage(scene, running, where)
+        token_file = str(Path(folder) / "token")
+        files.create(token_file, running.token.reveal() + "\n")
+        extra = {"demo": {"url": running.url, "token_file": token_file, "profile": folder, "scene": scene.name}}
+        show.say(f"a simulated Home Assistant ({scene.title.lower()}) answers at {running.url}")
+        show.say(f"its token lies in {token_file}; its owner's files lie in {folder}")
+        show.say("in another terminal:")
+        show.say(f"  export {PROFILE}={folder}")
+        show.say(f"  ha-ssh setup --url {running.url} --token-file {token_file}")
+        show.say("Ctrl-C ends it")
+        show.report(Report(command="demo", extra=extra))
+        sys.stdout.flush()
+        _wait_for_the_end()
+    return Exit.OK
+
+
+def _wait_for_the_end() -> None:
+    """Wait until Ctrl-C or a polite request to end."""
+    over = threading.Event()
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: over.set())
+    with contextlib.suppress(KeyboardInterrupt):
+        over.wait()
