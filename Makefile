@@ -38,7 +38,7 @@ test-real: venv  ## the program against the real Home Assistant Core, and a real
 bench: venv  ## the figures of docs/benchmarks.md, measured anew
 	@$(PYTHON) tools/system.py test
 	@$(PYTHON) tools/environment.py hass-cli
-	$(BIN)/python benchmarks/bench.py --write docs/benchmarks.md
+	PYTHONPATH=tools $(BIN)/python benchmarks/bench.py --write docs/benchmarks.md
 
 docs: venv  ## the generated pages and the pictures
 	$(BIN)/python tools/docs.py

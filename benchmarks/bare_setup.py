@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -17,17 +18,18 @@ SLUG = "core_ssh"
 
 
 def main(url: str, token_file: str, folder: str, port: str) -> None:
-    key = Path(folder, "key")
+    key, host = Path(folder, "key"), urlsplit(url).hostname or ""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     token, line = (path.read_text(encoding="utf-8").strip() for path in (Path(token_file), key.with_suffix(".pub")))
     asyncio.run(let_in(url, token, port, line))
+    asyncio.run(listening(host, port))
     ssh = ["ssh", "-F", "none", "-i", str(key), "-p", port, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
-    trusting = ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder}/known_hosts", "root@127.0.0.1", "true"]
+    trusting = ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder}/known_hosts", f"root@{host}", "true"]
     subprocess.run([*ssh, *trusting], check=True, stdin=subprocess.DEVNULL)
 
 
 async def let_in(url: str, token: str, port: str, line: str) -> None:
-    """Install the app, authorise the key, publish the port, start, and wait until something listens."""
+    """Install the app, authorise the key, publish the port, start."""
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/api/websocket") as ws:
         await ws.receive_json()
         await ws.send_json({"type": "auth", "access_token": token})
@@ -57,14 +59,13 @@ async def let_in(url: str, token: str, port: str, line: str) -> None:
         )
         await call(f"/addons/{SLUG}/start", "post")
         await call(f"/addons/{SLUG}/info")
-    await listening(port)
 
 
-async def listening(port: str) -> None:
+async def listening(host: str, port: str) -> None:
     """Wait until something listens: the app's start is answered before its sshd is up."""
     while True:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", int(port))
+            _, writer = await asyncio.open_connection(host, int(port))
         except ConnectionRefusedError:
             await asyncio.sleep(0.05)
         else:

@@ -51,6 +51,7 @@ class Figure:
     value: float
     bound: float
     unit: str = ""
+    digits: int = 2
 
     @property
     def held(self) -> bool:
@@ -60,7 +61,7 @@ class Figure:
     @property
     def row(self) -> tuple[str, ...]:
         """Its row of the table."""
-        value, bound = (f"{number:.{0 if self.unit else 2}f}{self.unit}" for number in (self.value, self.bound))
+        value, bound = (f"{number:.{self.digits}f}{self.unit}" for number in (self.value, self.bound))
         return self.what, self.ours, self.theirs, value, f"at most {bound}", "yes" if self.held else "**no**"
 
 

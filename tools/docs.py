@@ -72,7 +72,7 @@ def commands() -> str:
     """The page of commands: every command with every flag, as `--help` tells them."""
     import typer
 
-    from ha_ssh.cli import app
+    from ha_ssh.cli.app import app
 
     lines = [MADE, "", "# Commands", ""]
     for name, command in every_command("ha-ssh", typer.main.get_command(app)):
