@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,7 @@ class OwnSsh:
             answers[keyword.lower()] = (*answers.get(keyword.lower(), ()), value)
         return answers
 
-    async def login(self, alias: str, passphrase: Secret | None) -> OwnLogin:
+    async def login(self, alias: str, passphrase: Secret | None, *, limit: float = LOGIN_LIMIT) -> OwnLogin:
         """Log in by an alias and run `true`; a passphrase is answered, nothing else is ever asked."""
         manners = {
             **_HANDS_OFF,
@@ -87,7 +88,7 @@ class OwnSsh:
         options = [f"-o{name}={value}" for name, value in manners.items()]
         command = [_ssh(), *self._files(), *options, "-T", "-a", "-x", "-n", "--", alias, "true"]
         with answering(passphrase) as environment:
-            code, _, err = await _run(command, LOGIN_LIMIT, environment)
+            code, _, err = await _run(command, limit, environment)
         return OwnLogin(code=code, err=err.strip())
 
     def _files(self) -> list[str]:
@@ -145,6 +146,15 @@ def _ssh() -> str:
     return ssh
 
 
+def _end(pid: int) -> None:
+    """End a program with all that it started, such as the user's `ProxyCommand`."""
+    with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
+        if sys.platform == "win32":
+            os.kill(pid, signal.SIGTERM)
+        else:
+            os.killpg(pid, signal.SIGKILL)
+
+
 async def _run(command: list[str], limit: float, environment: dict[str, str] | None) -> tuple[int, str, str]:
     """Run a program without a terminal; one that takes too long, or whose caller goes away, is ended."""
     child = await asyncio.create_subprocess_exec(
@@ -158,10 +168,10 @@ async def _run(command: list[str], limit: float, environment: dict[str, str] | N
     try:
         async with asyncio.timeout(limit):
             out, err = await child.communicate()
-    except TimeoutError:
-        return 255, "", f"`{Path(command[0]).name}` was ended after {limit:g} s without an end of its own"
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
+    except BaseException as error:
+        _end(child.pid)
+        await child.wait()
+        if isinstance(error, TimeoutError):
+            return 255, "", f"`{Path(command[0]).name}` was ended after {limit:g} s without an end of its own"
+        raise
     return child.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
