@@ -141,6 +141,12 @@ class Shell:
         """The variables that commands see."""
         return self.variables | ({"SUPERVISOR_TOKEN": self.token} if self.with_token else {})
 
+    @property
+    def shown_folder(self) -> str:
+        """Where it stands, as a prompt shows it."""
+        home = self.variables["HOME"]
+        return "~" + self.folder[len(home) :] if (self.folder + "/").startswith(home + "/") else self.folder
+
     def path(self, text: str) -> str:
         """Return an absolute path."""
         return posixpath.join(self.folder, text)

@@ -1,0 +1,128 @@
+"""The Supervisor's own REST, as containers and Core see it at `http://supervisor`: JSON in an envelope, logs as text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from ha_ssh.sim.house import Dropped, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ha_ssh.sim.house import House
+
+Body = dict[str, Any] | str
+"""An envelope, or a text that is none (a log)."""
+
+_LOGS = re.compile(r"/addons/(?P<slug>[^/]+)/logs(?:/.*)?")
+_OTHER_LOGS = re.compile(r"/(?:core|homeassistant|supervisor|host|audio|dns|multicast|observer)/logs(?:/.*)?")
+_TEXTS = re.compile(r"/addons/[^/]+/(?:changelog|documentation)")
+_OLD_NAMES = {"/homeassistant/": "/core/"}
+
+_STATS = {
+    "cpu_percent": 1.2,
+    "memory_usage": 268435456,
+    "memory_limit": 8253132800,
+    "memory_percent": 3.2,
+    "network_rx": 1024,
+    "network_tx": 1024,
+    "blk_read": 0,
+    "blk_write": 0,
+}
+
+# What Core asks for on its own account when it starts and while it runs; no laptop ever does.
+_FOR_CORE: dict[tuple[str, str], Callable[[House], Any]] = {
+    ("POST", "/homeassistant/options"): lambda _house: {},
+    ("POST", "/core/options"): lambda _house: {},
+    ("POST", "/supervisor/options"): lambda _house: {},
+    ("POST", "/refresh_updates"): lambda _house: {},
+    ("POST", "/ingress/session"): lambda _house: {"session": secrets.token_hex(64)},
+    ("POST", "/ingress/validate_session"): lambda _house: {},
+    ("GET", "/ingress/panels"): lambda _house: {"panels": {}},
+    ("GET", "/discovery"): lambda _house: {"discovery": [], "services": {}},
+    ("GET", "/services"): lambda _house: {"services": []},
+    ("GET", "/mounts"): lambda _house: {"default_backup_mount": None, "mounts": []},
+    ("GET", "/backups"): lambda _house: {"backups": []},
+    ("GET", "/backups/info"): lambda _house: {"backups": [], "days_until_stale": 30},
+    ("GET", "/core/stats"): lambda _house: _STATS,
+    ("GET", "/supervisor/stats"): lambda _house: _STATS,
+    ("GET", "/host/services"): lambda _house: {"services": []},
+    ("GET", "/hardware/info"): lambda _house: {"devices": [], "drives": []},
+    ("GET", "/dns/info"): lambda house: {"version": house.supervisor_version, "host": "172.30.32.3", "servers": [], "locals": []},
+    ("GET", "/audio/info"): lambda house: {"version": house.supervisor_version, "host": "172.30.32.4", "audio": {}},
+    ("GET", "/multicast/info"): lambda house: {"version": house.supervisor_version},
+    ("GET", "/observer/info"): lambda house: {"version": house.supervisor_version, "host": "172.30.32.6"},
+    ("GET", "/auth/list"): lambda house: {"users": [{"username": user.username} for user in house.users]},
+}
+
+
+async def answer(house: House, method: str, path: str, data: Any = None) -> tuple[int, Body]:
+    """Answer one call: the HTTP status with an envelope or a text; raises `Dropped` where the connection ends without one."""
+    path = path.split("?", 1)[0]
+    try:
+        if method == "GET" and (log := _LOGS.fullmatch(path)):
+            return 200, house.log_text(log["slug"])
+        if method == "GET" and _OTHER_LOGS.fullmatch(path):
+            return 200, f"{house.clock.date()} the log of {path.split('/')[1]} is not simulated\n"
+        if method == "GET" and _TEXTS.fullmatch(path):
+            return 200, "Nothing is written about this app in the simulated house.\n"
+        own = _FOR_CORE.get((method, path))
+        if own is not None:
+            return 200, {"result": "ok", "data": own(house)}
+        for old, new in _OLD_NAMES.items():
+            path = path.replace(old, new, 1) if path.startswith(old) else path
+        return 200, {"result": "ok", "data": await house.request(method, path, data)}
+    except Refusal as refusal:
+        return refusal.status, {"result": "error", "message": refusal.message}
+
+
+class SupervisorServer:
+    """A listening Supervisor; Core may be put in front of it."""
+
+    def __init__(self, house: House, token: str) -> None:
+        self._house = house
+        self._token = token
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        self.address = ("", 0)
+        """Where it listens."""
+
+    async def start(self, host: str, port: int = 0) -> None:
+        """Listen; port 0 takes a free one."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        self.address = self._runner.addresses[0][:2]
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.headers.get("X-Supervisor-Token", "")
+        if request.path != "/supervisor/ping" and not secrets.compare_digest(given.encode(), self._token.encode()):
+            return web.Response(status=401, text="401: Unauthorized")
+        data = None
+        if request.can_read_body:
+            with contextlib.suppress(json.JSONDecodeError):
+                data = await request.json()
+        try:
+            status, body = await answer(self._house, request.method, request.path, data)
+        except Dropped:
+            return drop(request)
+        if isinstance(body, str):
+            return web.Response(status=status, text=body)
+        return web.json_response(body, status=status)
+
+
+def drop(request: web.Request) -> web.StreamResponse:
+    """End the connection of a request without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
