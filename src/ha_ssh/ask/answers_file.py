@@ -92,7 +92,7 @@ def _wrong(name: str, line: int, says: str, *hints: str) -> UsageError:
 def _answer(key: Any, value: Any) -> tuple[str, Any]:
     """Return the question and the answer of one line; an empty value is no answer."""
     if key not in KEYS:
-        near = difflib.get_close_matches(str(key), KEYS, n=1, cutoff=0.5)
+        near = [known for known in KEYS if known.startswith(str(key))] or difflib.get_close_matches(str(key), KEYS, cutoff=0.5)
         raise NotThis(f"`{key}` is no answer that is known" + (f"; did you mean `{near[0]}`?" if near else ""))
     if value is None:
         return key, None

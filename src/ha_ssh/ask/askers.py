@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ha_ssh.ask.questions import Agreement, Kind, NotThis, Question, missing, show_answer
+from ha_ssh.ask.questions import Agreement, Choice, Kind, NotThis, Question, missing, show_answer
 from ha_ssh.core.errors import MissingAnswer
 from ha_ssh.core.options import Source
 from ha_ssh.core.secret import Secret
@@ -136,22 +136,15 @@ class Terminal:
         while True:
             try:
                 if question.kind is Kind.SECRET:
-                    return await self.secret(question)
+                    return await self._secret(question)
                 return await (self._ask_nicely(question) if self._redraws() else self._ask_plainly(question))
             except NotThis as no:
                 self.complain(no.says if no.instead is None else f"{no.says} Perhaps `{no.instead}`?")
 
     async def secret(self, question: Question) -> Secret:
         """Ask for a secret without showing it; a new one is typed twice."""
-        while True:
-            first = await self._hidden(question, question.text)
-            if not first and question.default is not None:
-                return Secret("")
-            if question.twice and await self._hidden(question, "Once more, to be sure:") != first:
-                self.complain("The two were not the same.")
-                continue
-            answer = question.validate(first)
-            return answer if isinstance(answer, Secret) else Secret(first)
+        answer: Secret = await self.ask(question)
+        return answer
 
     async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
         """Ask for the one yes; with `--yes` it is given already."""
@@ -210,6 +203,15 @@ class Terminal:
             question,
         )
         return question.pick(typed) if typed.strip() or question.default is None else question.default
+
+    async def _secret(self, question: Question) -> Secret:
+        first = await self._hidden(question, question.text)
+        if not first and question.default is not None:
+            return Secret("")
+        if question.twice and await self._hidden(question, "Once more, to be sure:") != first:
+            raise NotThis("The two were not the same.")
+        answer = question.validate(first)
+        return answer if isinstance(answer, Secret) else Secret(first)
 
     async def _hidden(self, question: Question, text: str) -> str:
         if self._redraws():
@@ -334,12 +336,10 @@ def _echo_off() -> Iterator[None]:
 
 def _agreement(summary: str, risks: Sequence[Risk]) -> Question:
     """The question for the one yes."""
-    from ha_ssh.ask.questions import Choice
-
     named = f" It takes the risk {' and '.join(f'`{risk}`' for risk in risks)}." if risks else ""
     return Question(
         id=_AGREE,
-        text=summary,
+        text=f"{summary}: go ahead?",
         why=f"Nothing has been changed yet.{named}",
         kind=Kind.CHOICE,
         flag="--yes",

@@ -260,16 +260,17 @@ def parse_url(text: str) -> str:
     """Read the address of Home Assistant."""
     url = text.strip().rstrip("/")
     scheme, there, rest = url.partition("://")
-    if not there:
-        better = f"http://{url}" if re.fullmatch(r"[\w.:\[\]-]+", url) else None
-        raise NotThis(f"`{url}` is no address: it starts with `http://` or `https://`.", better)
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    authority = re.split(r"[/?#]", rest if there else url, maxsplit=1)[0]
     if "@" in authority:
-        raise NotThis("An address with a name or password in it is not taken.", f"{scheme}://{rest.rpartition('@')[2]}")
+        better = f"{scheme if there else 'http'}://{(rest or url).rpartition('@')[2]}"
+        raise NotThis("An address with a name or password in it is not taken.", better)
+    if not there:
+        guess = f"http://{url}" if re.fullmatch(r"[\w.-]+(:[0-9]+)?(/.*)?", url) else None
+        raise NotThis(f"`{url}` is no address: it starts with `http://` or `https://`.", guess)
     if scheme.lower() not in {"http", "https"}:
         raise NotThis(f"`{scheme}` is not spoken here: the address starts with `http://` or `https://`.", f"http://{rest}")
-    host = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+)(:([0-9]{1,5}))?", authority)
-    if host is None or (host[3] and not 1 <= int(host[3]) <= 65535):
+    host = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[^\s:\[\]%]+)(:([0-9]{1,5}))?", authority)
+    if host is None or (host[4] and not 1 <= int(host[4]) <= 65535):
         raise NotThis(f"`{url}` is no address: the host or port in it cannot be.")
     return f"{scheme.lower()}://{rest}"
 
@@ -494,7 +495,14 @@ def _word_passphrase(answers: Answers, seen: SeenHouse) -> Wording | None:
     key = seen.key(path)
     if key is None or not key.encrypted:
         return None
-    return Wording(text=f"The passphrase of {tilde(key.path)}?", why="The key is encrypted; the login is proven with it.")
+
+    def suits(secret: Any) -> None:
+        if not secret:
+            raise NotThis(f"`{tilde(path)}` is encrypted: it opens with its passphrase only.")
+
+    return Wording(
+        text=f"The passphrase of {tilde(path)}?", why="The key is encrypted; the login is proven with it.", suits=suits
+    )
 
 
 def _word_port(answers: Answers, seen: SeenHouse) -> Wording | None:
@@ -714,24 +722,26 @@ SETUP: tuple[Clause, ...] = (
 
 def next_question(answers: Answers, seen: SeenHouse) -> Question | None:
     """Return what is still to be asked, or `None`; raises `UsageError` for an answer that this house cannot have."""
+    _insist(answers, seen)
     for clause in SETUP:
-        question = clause.question(answers, seen)
-        if question is None:
+        if clause.id in answers and answers[clause.id] != OTHER:
             continue
-        given = answers.given(clause.id)
-        if given is not None and given.value != OTHER:
-            _insist(clause, given, clause.word(answers, seen))
-        elif question.default is None or (clause.asked and clause.id not in seen.last):
+        question = clause.question(answers, seen)
+        if question is not None and (question.default is None or (clause.asked and clause.id not in seen.last)):
             return question
     return None
 
 
-def _insist(clause: Clause, given: Given, wording: Wording | None) -> None:
-    try:
-        if wording is not None:
+def _insist(answers: Answers, seen: SeenHouse) -> None:
+    """Refuse, before anything is asked, what was answered and cannot be."""
+    for clause in SETUP:
+        given, wording = answers.given(clause.id), clause.word(answers, seen)
+        if given is None or wording is None or given.value == OTHER:
+            continue
+        try:
             wording.suits(given.value)
-    except NotThis as no:
-        raise refusal(clause, given, no) from None
+        except NotThis as no:
+            raise refusal(clause, given, no) from None
 
 
 def settled(answers: Answers, seen: SeenHouse) -> Answers:
