@@ -33,7 +33,7 @@ laws: venv  ## the laws of the design, with thousands of random houses
 test-real: venv  ## the program against the real Home Assistant Core, and a real browser
 	@$(PYTHON) tools/system.py real
 	@$(PYTHON) tools/environment.py core
-	$(PYTEST) -m real --timeout 180
+	$(PYTEST) tests/real --timeout 180
 
 bench: venv  ## the figures of docs/benchmarks.md, measured anew
 	@$(PYTHON) tools/system.py test
