@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 _RECONNECT_SECONDS = 60.0
+_LATE_SECONDS = 10.0
+"""How long after a lost answer an effect may still come."""
 _MOST_ROUNDS = 4
 
 
@@ -211,16 +213,24 @@ class PutBack:
 
 
 async def put_back(
-    run: JournalRun, home: Home, journal: Journal, show: Show, *, everything: bool = False, since: int = 0
+    run: JournalRun,
+    home: Home,
+    journal: Journal,
+    show: Show,
+    *,
+    everything: bool = False,
+    since: int = 0,
+    again: bool = False,
 ) -> PutBack:
     """Reverse a run, newest first; a failing undo is told and the next still runs.
 
-    Without `everything`, harmless progress is kept and named. `since` is the first entry that is not saved by a proven login.
+    Without `everything`, harmless progress is kept and named. `since` is the first entry that is not saved by a proven login;
+    `again` goes once more over what was undone, for an effect that came late.
     """
     result = PutBack()
     for index in range(len(run.entries) - 1, since - 1, -1):
         entry = run.entries[index]
-        if entry.state in {"undone", "kept"}:
+        if entry.state == "undone" and not again:
             continue
         if entry.if_failed is IfFailed.KEEP and not everything:
             if entry.state == "done":
@@ -352,6 +362,11 @@ async def _recover(run: Run, result: Converged, savepoint: int) -> None:
         task.uncancel()
     run.show.say("putting back what was changed …")
     back = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint)
+    if isinstance(result.error, Unreachable) and result.error.maybe_done and not back.failed:
+        # The call whose answer got lost may take effect only now: look again, and take that back too.
+        await run.home.clock.sleep(_LATE_SECONDS)
+        again = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint, again=True)
+        back.failed += again.failed
     undone = {report.id for report in back.undone}
     result.steps = [replace(one, state=StepState.UNDONE) if one.id in undone else one for one in result.steps]
     result.kept += back.kept

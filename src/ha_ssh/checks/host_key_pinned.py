@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import keys, knownhosts
-from ha_ssh.core.facts import Apps, Doors, OwnFiles
+from ha_ssh.core.facts import Apps, Doors, OwnFiles, with_new_login
 from ha_ssh.core.model import (
     Check,
     Consent,
@@ -62,7 +62,7 @@ class PinHostKeys:
         """The lines are there."""
         files = facts[OwnFiles]
         text = self.edited(files.known_hosts.text or "")
-        return facts.with_(replace(files, known_hosts=replace(files.known_hosts, kind="file", text=text)))
+        return with_new_login(facts.with_(replace(files, known_hosts=replace(files.known_hosts, kind="file", text=text))))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """The lines that come and those that go."""

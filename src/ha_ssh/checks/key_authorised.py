@@ -35,9 +35,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return note(f"{len(app.serving.keys)} keys are authorised; which of them is yours is not known here")
     if holds_key(app.serving.keys, key.public, facts.target.identity):
         return ok("your key is authorised in the app's settings")
-    refused = [
-        entry for entry in app.serving.keys if isinstance(keys.parse_entry(entry), keys.BadEntry)
-    ]
+    refused = [entry for entry in app.serving.keys if isinstance(keys.parse_entry(entry), keys.BadEntry)]
     evidence = [f"{len(app.serving.keys)} entries, none of them your key"]
     evidence += [f"{len(refused)} of them are in a shape that sshd refuses"] if refused else []
     return wrong("your key is not authorised in the app's settings", CHECK.why, *evidence, fix=_fix(want, facts, app))

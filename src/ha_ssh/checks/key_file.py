@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ha_ssh.core.facts import MyKey
+from ha_ssh.core.facts import MyKey, with_key, with_new_login
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -84,7 +84,7 @@ class MakeKey:
             encrypted=self.passphrase is not None,
             mode=later,  # type: ignore[arg-type] # as above
         )
-        return facts.with_(MyKey(state=state, public=later))
+        return with_key(facts, MyKey(state=state, public=later))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """Whether there was a file before."""
@@ -125,7 +125,7 @@ class CloseKeyFile:
     def after(self, facts: Facts) -> Facts:
         """Mode 600."""
         key = facts[MyKey]
-        return facts.with_(replace(key, state=replace(key.state, mode=0o600)))
+        return with_new_login(facts.with_(replace(key, state=replace(key.state, mode=0o600))))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """The mode of now."""
@@ -165,7 +165,7 @@ class MendKeyFile:
     def after(self, facts: Facts) -> Facts:
         """The same key, readable for OpenSSH."""
         key = facts[MyKey]
-        return facts.with_(replace(key, state=replace(key.state, crlf=False)))
+        return with_new_login(facts.with_(replace(key, state=replace(key.state, crlf=False))))
 
     async def save(self, _home: Home) -> dict[str, Any]:
         """Nothing: what a private key holds is written nowhere else."""

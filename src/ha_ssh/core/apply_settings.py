@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import logs, settings
-from ha_ssh.core.errors import Exit, HaSshError
+from ha_ssh.core.errors import Exit, HaSshError, Unreachable
 from ha_ssh.core.facts import Apps, after_start, settings_of
 from ha_ssh.core.model import Edit, Facts, Home, IfFailed, PublicKeyOf, SecretRef, Show
 from ha_ssh.core.secret import Secret
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ha_ssh.core.model import Flavour
 
 _SETTLE_SECONDS = 40.0
+_LOST_SECONDS = 10.0
+"""How long an effect is waited for whose answer got lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,15 @@ class ApplySettings:
         after = await self._resolved(home, before)
         body = settings.only_changed(before, after)
         if body:
-            await home.call(f"/addons/{self.slug}/options", body)
-            await self._read_back(home, after)
+            await self._save_settings(home, body, after)
         log = await home.log(self.slug)
         running = info.get("state") in {"started", "startup"}
         show.progress(f"waiting for {info.get('name', self.slug)} to {'re' if running else ''}start", None)
-        await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
+        try:
+            await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
+        except Unreachable as lost:
+            if not lost.maybe_done:
+                raise
         await self._settle(home, log)
 
     async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
@@ -101,17 +106,30 @@ class ApplySettings:
         edits = [replace(edit, value=await _value(home, edit.value)) for edit in self.edits]
         return settings.apply_edits(before, tuple(edits))
 
-    async def _read_back(self, home: Home, wanted: Mapping[str, Any]) -> None:
-        """Compare what was saved with what was meant: the Supervisor drops what it does not know without a word."""
-        now = settings_of(await home.supervisor(f"/addons/{self.slug}/info"))
-        for edit in self.edits:
-            if settings.at_path(now, edit.path) != settings.at_path(wanted, edit.path):
-                raise HaSshError(
-                    "settings-dropped",
-                    f"the Supervisor did not keep {'.'.join(edit.path)} as it was saved",
-                    "this version of the app may not know the setting: update the app and run the command again",
-                    exit=Exit.WRONG,
-                )
+    async def _save_settings(self, home: Home, body: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Save, and read back: the Supervisor drops what it does not know without a word, and an answer can get lost."""
+
+        async def not_kept() -> tuple[str, ...]:
+            now = settings_of(await home.supervisor(f"/addons/{self.slug}/info"))
+            paths = dict.fromkeys(edit.path for edit in self.edits)
+            return tuple(".".join(path) for path in paths if settings.at_path(now, path) != settings.at_path(wanted, path))
+
+        async def kept() -> bool | None:
+            return None if await not_kept() else True
+
+        try:
+            await home.call(f"/addons/{self.slug}/options", body)
+        except Unreachable as lost:
+            if not lost.maybe_done or not await home.until("the settings to be saved", kept, limit=_LOST_SECONDS):
+                raise
+        dropped = await not_kept()
+        if dropped:
+            raise HaSshError(
+                "settings-dropped",
+                f"the Supervisor did not keep {', '.join(dropped)} as it was saved",
+                "this version of the app may not know the setting: update the app and run the command again",
+                exit=Exit.WRONG,
+            )
 
     async def _settle(self, home: Home, log_before: str) -> None:
         """Wait until sshd listens, or the app has failed late (a start that answers success says nothing of sshd)."""
