@@ -1,13 +1,19 @@
-"""The log of an SSH app: what its start scripts and its `sshd` say, read so that no stranger's words are believed.
+"""The log of an SSH app: what its start scripts and its `sshd` say, and which of it no stranger can have put there.
 
-A client chooses the user name that `sshd` logs, so every expression is bound to the start of a line, which only the app writes.
+A client chooses the user name and the farewell that `sshd` logs, line feeds included (seen with OpenSSH 9.2 and `-e`), and so can
+write whole lines of its own before it has logged in. One message is one write, so every forged line stands close to a line that
+holds a client's words.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from ha_ssh.core.keys import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +30,38 @@ _ACCEPTED = re.compile(
     rf"Accepted (?P<method>[a-z0-9-]+(?:/[a-z0-9-]+)?) for (?P<user>\S+) {_FROM} ssh2"
     r"(?:: (?P<kind>[A-Z0-9-]+) (?P<fingerprint>SHA256:[A-Za-z0-9+/]{43})(?: ID .*)?)?"
 )
+_LONGEST_MESSAGE = 4096
+"""More bytes than one message of sshd can have; OpenSSH cuts it at 1024."""
+
+GAP = "(lines are missing here)"
+"""Stands where the log may have had lines that were not read."""
+
+_OWN_USER = r"[a-z_][a-z0-9_.-]*\$?"
+_OWN_WORDS = re.compile(
+    "|".join(
+        (
+            rf"Accepted \S+ for {_OWN_USER} from \S+ port \d+ ssh2(?:: [A-Z0-9-]+ SHA256:\S+)?",
+            r"Accepted key [A-Z0-9-]+ SHA256:\S+ found at \S+:\d+",
+            rf"Failed publickey for {_OWN_USER} from \S+ port \d+ ssh2: [A-Z0-9-]+ SHA256:\S+",
+            rf"Postponed publickey for {_OWN_USER} from \S+ port \d+ ssh2(?: \[preauth\])?",
+            r'Connection from \S+ port \d+ on \S+ port \d+(?: rdomain "[^"]*")?',
+            rf"Connection (?:closed|reset) by (?:authenticating user {_OWN_USER} )?\S+ port \d+(?: \[preauth\])?",
+            rf"Disconnected from (?:authenticating )?user {_OWN_USER} \S+ port \d+(?: \[preauth\])?",
+            rf"Starting session: (?:command|shell on \S+|subsystem 'sftp') for {_OWN_USER} from \S+ port \d+ id \d+",
+            rf"Close session: user {_OWN_USER} from \S+ port \d+ id \d+",
+            r"User child is on pid \d+",
+            r"Transferred: sent \d+, received \d+ bytes",
+            r"Closing connection to \S+ port \d+",
+            r"Server listening on \S+ port \d+\.?",
+            r"Received signal \d+; terminating\.",
+            r"srclimit_\w+: .*",
+            r"s6-rc: .*",
+            r"\[\d\d:\d\d:\d\d\] [A-Z]+: .*",
+        )
+    )
+)
+"""The lines that hold no words of a client, whole: none of them can be the first or the last of a forged message."""
+
 _LISTENING = re.compile(r"Server listening on (?P<address>\S+) port (?P<port>\d+)\.?")
 _START = re.compile(r"s6-rc: info: service s6rc-oneshot-runner: starting|\[s6-init\] making user provided files available")
 _SSHD_START = re.compile(r"Starting the SSH daemon\.\.\.")
@@ -89,13 +127,16 @@ def lines_of(text: str) -> tuple[str, ...]:
 
 
 def new_since(before: str, after: str) -> tuple[str, ...]:
-    """Return the lines of the later log that are new, by the largest overlap of its beginning with the end of the earlier one."""
+    """Return the lines of the later log that are new, by the largest overlap of its beginning with the end of the earlier one.
+
+    Without any overlap, lines may have been lost in between, and `GAP` stands before the rest.
+    """
     old, new = lines_of(before), lines_of(after)
     for size in range(min(len(old), len(new)), 0, -1):
         # The earlier log may end in the middle of a line.
         if old[-size:-1] == new[: size - 1] and new[size - 1].startswith(old[-1]):
             return new[size:]
-    return new
+    return (GAP, *new) if new else ()
 
 
 def starts(lines: Sequence[str]) -> tuple[int, ...]:
@@ -121,37 +162,48 @@ def since_start(lines: Sequence[str]) -> Sequence[str]:
     return lines[begun[-1] :] if begun else lines
 
 
+def _unstamped(line: str) -> str:
+    """Return the line without what the Supervisor or sshd puts before each of them."""
+    text = _STAMP.sub("", line, count=1) if _STAMP.match(line) else line
+    return _SSHD.sub("", text, count=1) if _SSHD.match(text) else text
+
+
 def _plain(line: str) -> tuple[str, str]:
     """Return the level (or empty) and the text of a line without what the app's machinery puts before it."""
-    text = _STAMP.sub("", line, count=1) if _STAMP.match(line) else line
+    text = _unstamped(line)
     match = _BASHIO.fullmatch(text) or _BARE_LEVEL.fullmatch(text)
-    if match is not None:
-        return match[1], match[2]
-    return "", _SSHD.sub("", text, count=1) if _SSHD.match(text) else text
+    return ("", text) if match is None else (match[1], match[2])
 
 
 # --------------------------------------------------------------------------------------------------------- what went well
 
 
-def accepted(lines: Iterable[str]) -> tuple[Accepted, ...]:
-    """Return the logins that sshd let in."""
+def accepted(lines: Sequence[str]) -> tuple[Accepted, ...]:
+    """Return the logins that sshd let in, but for those with a client's words or a gap near them, which may be forged."""
+    ends = list(accumulate(len(line.encode("utf-8", "replace")) + 1 for line in lines))
     found = []
-    for line in lines:
-        level, text = _plain(line)
-        match = _ACCEPTED.fullmatch(text)
-        if match is not None and not level:
-            found.append(
-                Accepted(
-                    match["user"],
-                    match["address"],
-                    int(match["port"]),
-                    match["method"],
-                    match["kind"] or "",
-                    match["fingerprint"] or "",
-                    line,
-                )
-            )
+    for i, line in enumerate(lines):
+        login = _accepted(line)
+        if login is None:
+            continue
+        near = slice(bisect_left(ends, ends[i] - _LONGEST_MESSAGE), bisect_right(ends, ends[i] + _LONGEST_MESSAGE))
+        if all(_OWN_WORDS.fullmatch(_unstamped(other)) for other in lines[near]):
+            found.append(login)
     return tuple(found)
+
+
+def logins(lines: Iterable[str]) -> tuple[Accepted, ...]:
+    """Return the logins that the log tells of; good to show, but no proof, since a stranger may have forged some."""
+    return tuple(login for line in lines if (login := _accepted(line)) is not None)
+
+
+def _accepted(line: str) -> Accepted | None:
+    level, text = _plain(line)
+    match = _ACCEPTED.fullmatch(text)
+    if match is None or level:
+        return None
+    kind, fingerprint = match["kind"] or "", match["fingerprint"] or ""
+    return Accepted(match["user"], match["address"], int(match["port"]), match["method"], kind, fingerprint, line)
 
 
 def listening(lines: Sequence[str]) -> tuple[Listening, ...]:
@@ -372,8 +424,14 @@ def _refusal(line: str) -> Refusal | None:
         match = re.fullmatch(pattern, text, re.DOTALL)
         if match is not None:
             named = match.groupdict()
-            port = named.get("port")
+            user, port = named.get("user"), named.get("port")
+            named = {name: printable(value or "") for name, value in named.items()}
             return Refusal(
-                code, says.format_map(named), line, named.get("user"), named.get("address"), None if port is None else int(port)
+                code,
+                says.format_map(named),
+                line,
+                user=None if user is None else named["user"],
+                address=named.get("address"),
+                port=None if port is None else int(port),
             )
     return None
