@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import textwrap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,7 @@ class Terminal:
 
     def complain(self, says: str) -> None:
         """Say what is the matter, on a line of its own."""
-        self._write(f"  {says}\n")
+        self._write("".join(f"{line}\n" for line in textwrap.wrap(says, 78, initial_indent="  ", subsequent_indent="  ")))
 
     def _redraws(self) -> bool:
         """True where prompts may redraw: a console is there, and nobody asked for plain lines."""
@@ -194,9 +195,7 @@ class Terminal:
         typed = await self._run(
             lambda ends: questionary.text(
                 question.text,
-                instruction=f"[{present}] " if present else None,
-                validate=_validator(question),
-                validate_while_typing=False,
+                instruction=f"[{present}]" if present else None,
                 style=_style(),
                 **ends,
             ),
@@ -366,19 +365,6 @@ def _console() -> Any:
         except NoConsoleScreenBufferError:
             return None
     return create_output(stdout=sys.stderr)
-
-
-def _validator(question: Question) -> Callable[[str], bool | str]:
-    def check(typed: str) -> bool | str:
-        if not typed.strip() and question.default is not None:
-            return True
-        try:
-            question.pick(typed)
-        except NotThis as no:
-            return no.says if no.instead is None else f"{no.says} Perhaps `{no.instead}`?"
-        return True
-
-    return check
 
 
 def _style() -> Any:

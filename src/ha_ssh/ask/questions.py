@@ -412,7 +412,6 @@ def missing(question: Question) -> MissingAnswer:
         f"missing-{question.id}",
         f"An answer is missing: {question.text}",
         f"give {either}, or set `{question.env}`",
-        question.why,
     )
 
 
