@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from servers import ME, sshd
+from real_sshd import ME, sshd
 
 from ha_ssh.core.errors import HaSshError, Refused
 from ha_ssh.core.model import CoreState, KeyKind, SshTrouble

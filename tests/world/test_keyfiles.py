@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from real_sshd import keygen
 
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import KeyKind
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.keyfiles import make_key, read_key
-from servers import keygen
 
 GOOD = Secret("correct horse")
 

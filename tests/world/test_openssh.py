@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from real_sshd import ME, keygen, sshd
 
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import Places
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.houses import locations
 from ha_ssh.world.openssh import OwnSsh, answering
-from servers import ME, keygen, sshd
 
 NEVER = """
 Host *

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-from servers import ME, free_port, keygen, sshd
+from real_sshd import ME, free_port, keygen, sshd
 
 from ha_ssh.core.model import DoorState, KeyKind, SshTrouble
 from ha_ssh.core.secret import Secret

@@ -346,7 +346,7 @@ def _set(entry: Any, name: str, value: Any) -> None:
     """Set a value, or take it out for `None`; one that is the same already keeps its writing and its comment."""
     if value is None:
         entry.pop(name, None)
-    elif name not in entry or entry[name] != value or type(entry[name]) is bool is not type(value) is bool:
+    elif name not in entry or entry[name] != value or isinstance(entry[name], bool) is not isinstance(value, bool):
         entry[name] = value
 
 
