@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import shutil
 import subprocess
 from contextlib import asynccontextmanager, suppress
@@ -133,7 +134,10 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
     if program is None:
         raise FileNotFoundError("no Chromium on the PATH: run `python3 tools/system.py real`")
     process = await asyncio.create_subprocess_exec(
-        program, *FLAGS, f"--user-data-dir={folder}", "about:blank", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        *(program, *FLAGS, f"--user-data-dir={folder}", "about:blank"),
+        env=os.environ | {"HOME": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
         assert process.stderr is not None

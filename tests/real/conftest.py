@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from ha_ssh.sim.house import House
+from ha_ssh.sim.running import Running, serve
 from real.browser import Page, chromium
 from real.core import RealCore, SignedIn, real_core
-from real.recorded_supervisor import RecordedSupervisor, recorded_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 HERE = Path(__file__).parent
-RECORDED = HERE.parent / "recorded"
 PASSWORD = "a password of the tests"
 
 
@@ -29,17 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def supervisor() -> AsyncIterator[RecordedSupervisor]:
-    """A Supervisor that answers as a real one was once recorded."""
-    async with recorded_supervisor(RECORDED) as running:
+async def house() -> AsyncIterator[Running]:
+    """A simulated house, of which the Supervisor and the SSH ports are used: its own Core stands aside."""
+    async with serve(House()) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def core(supervisor: RecordedSupervisor, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RealCore]:
+async def core(house: Running, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RealCore]:
     """The real Core in front of it."""
-    folder = tmp_path_factory.mktemp("core") / "config"
-    async with real_core(folder, supervisor=supervisor.address, token=supervisor.token) as running:
+    async with real_core(tmp_path_factory.mktemp("core") / "config", house) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""The real Home Assistant Core, started in a folder of its own on loopback, in front of whatever Supervisor it is shown."""
+"""The real Home Assistant Core, started in a folder of its own on loopback, in front of the Supervisor of a simulated house."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from environment import ENVIRONMENTS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from ha_ssh.sim.running import Running
 
 CLIENT = "http://127.0.0.1:9/"
 """The client that the tests sign in as; nothing listens there."""
@@ -128,10 +130,8 @@ class Commands:
 
 
 @asynccontextmanager
-async def real_core(
-    folder: Path, *, supervisor: str, token: str, ban_after: int = -1, environment: str = "core"
-) -> AsyncIterator[RealCore]:
-    """Start Core in `folder` with the Supervisor at `supervisor` (host:port), and stop it; `ban_after` bad sign-ins it bans."""
+async def real_core(folder: Path, house: Running, *, ban_after: int = -1) -> AsyncIterator[RealCore]:
+    """Start Core in `folder` in front of a house's Supervisor, and stop it; after `ban_after` bad sign-ins it bans."""
     port = free_port()
     (folder / ".storage").mkdir(parents=True)
     (folder / ".storage" / "onboarding").write_text(json.dumps(ONBOARDED_BUT_FOR_THE_USER))
@@ -142,8 +142,8 @@ async def real_core(
     with (folder / "output").open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             # Every requirement is in the environment: without this flag Core would run pip when it starts.
-            *(str(ENVIRONMENTS[environment].python), "-m", "homeassistant", "--config", str(folder), "--skip-pip"),
-            env=surroundings | {"SUPERVISOR": supervisor, "SUPERVISOR_TOKEN": token},
+            *(str(ENVIRONMENTS["core"].python), "-m", "homeassistant", "--config", str(folder), "--skip-pip"),
+            env=surroundings | {"SUPERVISOR": house.supervisor, "SUPERVISOR_TOKEN": house.supervisor_token.reveal()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

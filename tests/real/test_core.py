@@ -10,21 +10,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from real.conftest import PASSWORD, RECORDED
+from real.conftest import PASSWORD
 from real.core import CLIENT, free_port, real_core
-from real.recorded_supervisor import LOG, recorded_supervisor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ha_ssh.sim.running import Running
     from real.browser import Page
     from real.core import RealCore, SignedIn
-    from real.recorded_supervisor import RecordedSupervisor
-
-
-async def test_core_tells_the_supervisor_how_to_reach_it(supervisor: RecordedSupervisor, owner: SignedIn) -> None:
-    assert ("POST", "/homeassistant/options") in supervisor.calls
-    assert ("GET", "/ingress/panels") in supervisor.calls
 
 
 async def test_the_manifest_names_home_assistant_without_a_token(core: RealCore) -> None:
@@ -32,23 +26,26 @@ async def test_the_manifest_names_home_assistant_without_a_token(core: RealCore)
         assert (await answer.json(content_type=None))["name"] == "Home Assistant"
 
 
-async def test_the_owner_reaches_the_supervisor_through_core(core: RealCore, owner: SignedIn) -> None:
+async def test_the_owner_reaches_the_supervisor_through_core(house: Running, core: RealCore, owner: SignedIn) -> None:
     async with core.websocket(owner.access_token) as ws:
         user = (await ws("auth/current_user"))["result"]
         assert (user["is_owner"], user["is_admin"]) == (True, True)
         assert [module["id"] for module in user["mfa_modules"]] == ["totp"]
-        assert "hostname" in (await ws.supervisor("/info"))["result"]
+        assert (await ws.supervisor("/info"))["result"]["machine_id"] == house.house.machine_id
 
 
 async def test_a_refusal_of_the_supervisor_arrives_as_text(core: RealCore, owner: SignedIn) -> None:
     async with core.websocket(owner.access_token) as ws:
-        answer = await ws.supervisor("/addons/nothing/info")
-    assert answer["error"] == {"code": "unknown_error", "message": "nothing was recorded for /addons/nothing/info"}
+        assert (await ws.supervisor("/store/addons/core_ssh/install", "post", timeout=None))["success"]
+        again = await ws.supervisor("/store/addons/core_ssh/install", "post", timeout=None)
+    assert again["error"]["code"] == "unknown_error"
+    assert "already installed" in again["error"]["message"]
 
 
-async def test_over_http_an_administrator_reads_logs_and_nothing_else(core: RealCore, owner: SignedIn) -> None:
-    assert await core.get("/api/hassio/addons/core_ssh/logs", owner.access_token) == (200, LOG)
-    assert (await core.get("/api/hassio/addons/core_ssh/info", owner.access_token))[0] == 401
+async def test_over_http_an_administrator_reads_logs_and_nothing_else(house: Running, core: RealCore, owner: SignedIn) -> None:
+    log = house.house.log_text("core_mosquitto")
+    assert await core.get("/api/hassio/addons/core_mosquitto/logs", owner.access_token) == (200, log)
+    assert (await core.get("/api/hassio/addons/core_mosquitto/info", owner.access_token))[0] == 401
 
 
 async def test_sign_in_by_password_then_refresh_then_revoke(core: RealCore, owner: SignedIn) -> None:
@@ -122,12 +119,9 @@ async def test_the_sign_in_page_brings_a_real_browser_back_to_loopback(core: Rea
     assert (await core.post("/auth/token", data=grant))["expires_in"] == 1800
 
 
-async def test_core_bans_an_address_after_too_many_bad_tokens(tmp_path: Path) -> None:
-    # Core never bans the address of its Supervisor, so that one must not be ours.
-    async with (
-        recorded_supervisor(RECORDED, host="127.0.0.2") as supervisor,
-        real_core(tmp_path / "config", supervisor=supervisor.address, token=supervisor.token, ban_after=2) as core,
-    ):
+async def test_core_bans_an_address_after_too_many_bad_tokens(house: Running, tmp_path: Path) -> None:
+    # Core never bans the address of its Supervisor: the house's is another one than ours.
+    async with real_core(tmp_path / "config", house, ban_after=2) as core:
         for _ in range(2):
             with pytest.raises(PermissionError):
                 async with core.websocket("not a token"):
