@@ -35,6 +35,16 @@ _HARDENED = {
     "mac_algs": ["hmac-sha2-512-etm@openssh.com", "hmac-sha2-256-etm@openssh.com"],
     "kex_algs": ["curve25519-sha256", "curve25519-sha256@libssh.org"],
 }
+_SIGNATURES = [
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+]
 _ANCIENT = {"kex_algs": ["diffie-hellman-group1-sha1"], "encryption_algs": ["3des-cbc"], "mac_algs": ["hmac-md5"]}
 
 
@@ -236,10 +246,19 @@ async def _serve(accepted: socket.socket, login: _OneLogin, algorithms: dict[str
     except (OSError, asyncssh.Error):
         return
     try:
+        connection.send_server_host_keys()
         await connection.wait_closed()
     finally:
         connection.abort()
         await connection.wait_closed()
+
+
+def _signing(key: asyncssh.SSHKey) -> asyncssh.SSHKeyPair:
+    """Return a host key that proves itself as sshd's does: OpenSSH disregards RSA proofs by SHA-1, asyncssh's default."""
+    (pair,) = asyncssh.load_keypairs([key])
+    if pair.algorithm == b"ssh-rsa":
+        pair.set_sig_algorithm(b"rsa-sha2-512")
+    return pair
 
 
 class _OneLogin(asyncssh.SSHServer):
@@ -268,7 +287,7 @@ class _OneLogin(asyncssh.SSHServer):
         return {
             "server_factory": lambda: self,
             "server_version": "OpenSSH_10.0",
-            "server_host_keys": self._keys,
+            "server_host_keys": [_signing(key) for key in self._keys],
             "send_server_host_keys": True,
             "process_factory": self._process,
             "sftp_factory": (lambda chan: HouseSftp(chan, self._inside.root(self._slug))) if sftp else None,
@@ -276,6 +295,7 @@ class _OneLogin(asyncssh.SSHServer):
             "password_auth": "password" in self._house.methods(self._slug),
             "kbdint_auth": False,
             "host_based_auth": False,
+            "signature_algs": _SIGNATURES,
             "gss_host": None,
             "agent_forwarding": False,
             "login_timeout": 120,
