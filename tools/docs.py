@@ -11,35 +11,30 @@ import os
 import sys
 import tempfile
 from difflib import unified_diff
+from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.checks import all_checks
-from ha_ssh.core.errors import Exit
+from ha_ssh.cli import topics
 from ha_ssh.core.model import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Made by `make docs` from the program itself: edit the program, not this page. -->"
 
-MEANINGS = {
-    Exit.OK: ("well; also: nothing to do, or a dry run", "`ok` `planned`"),
-    Exit.WRONG: ("something is wrong or could not be looked at; or a change failed and was put back", "`wrong` `put_back`"),
-    Exit.USAGE: ("the command line cannot be understood, or a value is out of range", "`error`"),
-    Exit.UNANSWERED: ("an answer, or the agreement to the plan, is missing", "`planned` `error`"),
-    Exit.UNREACHABLE: ("the house could not be reached, did not allow it, or cannot do it", "`error`"),
-    Exit.STUCK: ("failed, and not everything could be put back: `ha-ssh undo` knows the rest", "`stuck`"),
-    Exit.BUG: ("a fault of ha-ssh itself; a private report was written", "`error`"),
-    Exit.INTERRUPTED: ("interrupted; what had to be put back was", "`interrupted`"),
-}
+MANY = 10
+"""A command with fewer flags than this does not take those that all have in common."""
 
 
-def exit_codes() -> str:
-    """The page of exit codes; raises `KeyError` for a code that nobody has explained."""
-    rows = [f"| {code.value} | {MEANINGS[code][0]} | {MEANINGS[code][1]} |" for code in Exit]
-    return "\n".join([MADE, "", "# Exit codes", "", "| code | meaning | `result` |", "|---|---|---|", *rows, ""])
+def explained(name: str) -> str:
+    """The page of a topic of `ha-ssh help`."""
+    head, rows = topics.explained(name)
+    lines = [f"| {', '.join(f'`{part}`' for part in word.split(', '))} | {words} |" for word, words in rows.items()]
+    return "\n".join([MADE, "", f"# {name.capitalize().replace('-', ' ')}", "", head, "", "| | |", "|---|---|", *lines, ""])
 
 
 def checks() -> str:
@@ -74,30 +69,36 @@ def commands() -> str:
 
     from ha_ssh.cli.app import app
 
+    every = dict(below("ha-ssh", typer.main.get_command(app)))
+    flags = {name: [row(flag) for flag in command.params if flag.param_type_name == "option"] for name, command in every.items()}
+    shared = set.intersection(*(set(rows) for rows in flags.values() if len(rows) > MANY))
     lines = [MADE, "", "# Commands", ""]
-    for name, command in every_command("ha-ssh", typer.main.get_command(app)):
-        flags = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
-        arguments = "".join(
-            f" {flag.make_metavar(command.context_class(command))}" for flag in flags if flag.param_type_name == "argument"
-        )
-        lines += [f"## `{name}{arguments}`", "", (command.help or "").strip(), ""]
-        rows = [row(flag) for flag in flags if flag.param_type_name == "option"]
-        if rows:
-            lines += ["| flag | variable | what it does |", "|---|---|---|", *rows, ""]
+    for name, command in every.items():
+        usage = command.get_usage(typer.Context(command, info_name=name)).removeprefix("Usage: ")
+        lines += [f"## `{name}`", "", cleandoc(command.help or ""), "", f"`{' '.join(usage.split())}`", ""]
+        lines += table([flag for flag in flags[name] if flag not in shared])
+    first = next(rows for rows in flags.values() if shared.issubset(rows))
+    lines += ["## Flags that every command understands", "", *table([flag for flag in first if flag in shared])]
     return "\n".join(lines)
 
 
-def every_command(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+def below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     """Yield a command and those below it, by their full names."""
     yield name, command
-    for word, below in sorted(getattr(command, "commands", {}).items()):
-        if not below.hidden:
-            yield from every_command(f"{name} {word}", below)
+    for word, other in getattr(command, "commands", {}).items():
+        if not other.hidden:
+            yield from below(f"{name} {word}", other)
+
+
+def table(rows: list[str]) -> list[str]:
+    """Return the rows of flags under their head; nothing for none."""
+    return ["| flag | variable | what it does |", "|---|---|---|", *rows, ""] if rows else []
 
 
 def row(flag: Any) -> str:
     """Return the row of a flag."""
-    names = " ".join(f"`{name}`" for name in (*flag.opts, *flag.secondary_opts))
+    value = "" if flag.is_flag or not flag.metavar else f" {flag.metavar}"
+    names = " ".join(f"`{name}{value}`" for name in (*flag.opts, *flag.secondary_opts))
     variables = [flag.envvar] if isinstance(flag.envvar, str) else list(flag.envvar or ())
     does = (flag.help or "").replace("|", "\\|")
     return f"| {names} | {' '.join(f'`{name}`' for name in variables)} | {does} |"
@@ -119,7 +120,12 @@ def picture() -> str:
         return svg(film(command, environment=surroundings), " ".join(command))
 
 
-PAGES = {"exit-codes.md": exit_codes, "checks.md": checks, "commands.md": commands, "setup.svg": picture}
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "checks.md": checks,
+    **{f"{name}.md": partial(explained, name) for name in topics.TOPICS},
+    "setup.svg": picture,
+}
 
 
 def main(*flags: str) -> int:

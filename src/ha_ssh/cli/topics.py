@@ -31,9 +31,9 @@ _VARIABLES = {
 }
 
 
-def topic(name: str) -> str:
-    """Return a topic as text."""
-    head, rows = {
+def explained(name: str) -> tuple[str, dict[str, str]]:
+    """Return what a topic is about, and its words with what each means."""
+    return {
         _RISKS: (
             "Some changes carry a risk that the yes to a plan does not cover. Accept one by its name: `--accept-risk NAME`.",
             {str(risk): words for risk, words in RISKS.items()},
@@ -41,6 +41,11 @@ def topic(name: str) -> str:
         _EXIT_CODES: ("How a command ended, as its exit code.", {str(int(code)): words for code, words in _CODES.items()}),
         _ENVIRONMENT: ("Variables that are read. A flag is stronger than its variable.", _VARIABLES),
     }[name]
+
+
+def topic(name: str) -> str:
+    """Return a topic as text."""
+    head, rows = explained(name)
     column = max(len(word) for word in rows) + 4
     table = [line for word, words in rows.items() for line in wrap(words, 80, first=f"  {word}".ljust(column))]
     return "\n".join([*wrap(head, 80), "", *table])
