@@ -867,7 +867,8 @@ class House:
         if penalty.until <= now:
             penalty.shut = False
         penalty.until = min(max(penalty.until, now) + seconds, now + 600.0)
-        penalty.shut = penalty.shut or penalty.until - now > 15.0
+        # sshd counts in whole seconds: three failures in a row are enough.
+        penalty.shut = penalty.shut or penalty.until - now > 14.0
 
     def penalised(self, source_ip: str) -> bool:
         """Say whether every new SSH connection from an address is reset now."""
@@ -1195,7 +1196,7 @@ def _fit_mapping(
     schema: Mapping[str, Any], value: Mapping[str, Any], root: str, where: str, known: Mapping[str, str]
 ) -> dict[str, Any]:
     kept = {key: _fit(schema[key], each, key, where, known) for key, each in value.items() if key in schema}
-    for key, kind in schema.items():
+    for key, kind in sorted(schema.items()):
         bare = kind[0] if isinstance(kind, list) else kind
         if key not in kept and not (isinstance(bare, str) and bare.endswith("?")):
             raise _Unfit(f"Missing option '{key}' in {root} in {where}")

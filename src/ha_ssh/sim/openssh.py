@@ -71,6 +71,8 @@ _WORDS: dict[str, dict[str, str]] = {
     "requesttty": {"yes": "true", "true": "true", "no": "false", "false": "false"} | {word: word for word in ("force", "auto")},
     "addressfamily": {word: word for word in ("any", "inet", "inet6")},
     "verifyhostkeydns": {"yes": "true", "true": "true", "no": "false", "false": "false", "ask": "ask"},
+    "loglevel": {word: word.upper() for word in ("silent", "fatal", "error", "info", "verbose", "debug", "debug2", "debug3")}
+    | {"quiet": "SILENT", "debug1": "DEBUG"},
     "sessiontype": {word: word for word in ("none", "subsystem", "default")},
     "canonicalizehostname": {"yes": "true", "true": "true", "no": "false", "false": "false", "always": "always"},
 }
@@ -102,7 +104,7 @@ _TEXTS = frozenset(
             "hostname",
             "identityagent",
         ),
-        *("ignoreunknown", "ipqos", "kbdinteractivedevices", "kexalgorithms", "knownhostscommand", "localcommand", "loglevel"),
+        *("ignoreunknown", "ipqos", "kbdinteractivedevices", "kexalgorithms", "knownhostscommand", "localcommand"),
         *(
             "logverbose",
             "macs",
@@ -202,6 +204,8 @@ def resolve(
     found = {keyword: tuple(values) for keyword, values in reading.values.items() if keyword != "ignoreunknown"}
     host = found.get("hostname", ("%h",))[0].replace("%h", alias).replace("%%", "%")
     defaults = _DEFAULTS | {"userknownhostsfile": (f"{home}/.ssh/known_hosts {home}/.ssh/known_hosts2",)}
+    if "userknownhostsfile" in found:
+        defaults["updatehostkeys"] = ("false",)
     result = {"host": (alias,), "user": (user,)} | defaults | found | {"hostname": (host,)}
     for keyword in ("proxyjump", "proxycommand", "hostkeyalias", "controlpath", "remotecommand"):
         if result.get(keyword, ("",))[0].lower() == "none":
@@ -331,8 +335,6 @@ def _values(keyword: str, words: list[str], reading: _Reading) -> list[str]:
         return [{"yes": "true", "no": "false"}.get(word.lower(), word)]
     if keyword == "forwardagent":
         return [{"true": "yes", "false": "no"}.get(word.lower(), word)]
-    if keyword == "loglevel":
-        return [word.upper()]
     if keyword in {"localforward", "remoteforward"}:
         return [_forward(words)]
     if keyword == "userknownhostsfile":
