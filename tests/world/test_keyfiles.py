@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization as form
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from real_sshd import keygen
 
 from ha_ssh.core.errors import HaSshError
@@ -182,6 +184,40 @@ def test_odd_files(tmp_path, content, problem, words):
     assert (state.exists, state.unlocked, state.problem) == (True, False, problem)
     assert words in state.detail
     assert openssh_says(path) is None
+
+
+def test_a_dsa_key_in_new_clothes(tmp_path):
+    old = dsa.generate_private_key(1024).private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    (tmp_path / "id").write_bytes(old)
+    state = read_key(str(tmp_path / "id"), None)
+    assert (state.problem, state.unlocked) == ("unsupported", False)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """A key in each form, with the public key that belongs to it."""
+    folder = tmp_path_factory.mktemp("samples")
+    made = {}
+    for form_ in ("RFC4716", "PEM", "PKCS8"):
+        for passphrase in ("", "correct horse"):
+            path = folder / f"{form_}{len(passphrase)}"
+            public = keygen(path, "-m", form_, "-a", "1", kind="ecdsa", passphrase=passphrase)
+            made[path.read_bytes()] = public
+    return folder, made
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_key_is_never_taken_for_another_and_never_upsets(samples, data):
+    folder, made = samples
+    whole = data.draw(st.sampled_from(list(made)))
+    place = data.draw(st.integers(0, len(whole)))
+    change = data.draw(st.binary(max_size=4))
+    path = folder / "damaged"
+    path.write_bytes(whole[:place] + change + whole[place + data.draw(st.integers(0, 40)) :])
+    state = read_key(str(path), data.draw(st.sampled_from([None, GOOD, Secret("wrong")])))
+    if state.problem is None:
+        assert state.public == made[whole]
 
 
 def test_what_is_not_there_or_no_file(tmp_path):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ha_ssh.core.secret import Secret
 
 _PUBLIC_MODE = 0o644
+_DSA = "it is a DSA key, which OpenSSH no longer accepts"
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\n(.*?)\n-----END [A-Z0-9 ]*PRIVATE KEY-----", re.DOTALL)
 _PUBLIC_LINE = re.compile(rb"(?:ssh-|ecdsa-sha2-|sk-ssh-|sk-ecdsa-)\S+ +[A-Za-z0-9+/]+=*", re.MULTILINE)
@@ -121,18 +122,17 @@ def _judge(state: KeyState, raw: bytes, passphrase: Secret | None) -> KeyState:
         return replace(state, **_no_private_key(raw))
     label, body = armour[1].strip().decode(), armour[2]
     if label == "DSA":
-        return replace(state, problem="unsupported", detail="it is a DSA key, which OpenSSH no longer accepts")
+        return replace(state, problem="unsupported", detail=_DSA)
     if label == "OPENSSH":
         try:
             cipher, blob = _openssh_header(body)
-        except (ValueError, IndexError):
+            kind = _strings(blob)[0].decode("ascii")
+        except ValueError:
             return replace(state, problem="broken", detail="it begins like a key of OpenSSH, but its content is damaged")
-        kind = _strings(blob)[0].decode("ascii", "replace")
-        state = replace(state, public=f"{kind} {base64.b64encode(blob).decode()}", encrypted=cipher != b"none")
+        state = _of(state, f"{kind} {base64.b64encode(blob).decode()}")
+        state = replace(state, encrypted=cipher != b"none")
         if kind == "ssh-dss":
-            return replace(state, problem="unsupported", detail="it is a DSA key, which OpenSSH no longer accepts")
-        beside, comment = _public_beside(state.path)
-        state = replace(state, comment=comment if beside == state.public else "")
+            return replace(state, problem="unsupported", detail=_DSA)
     else:
         state = replace(state, encrypted=label == "ENCRYPTED" or b"Proc-Type: 4,ENCRYPTED" in body)
     if state.encrypted and not passphrase:
@@ -144,6 +144,7 @@ def _open(state: KeyState, text: bytes, label: str, passphrase: Secret | None) -
     """Open the key in earnest, which alone proves a passphrase and the soundness of the file."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     secret = passphrase.reveal().encode() if passphrase else None
     try:
@@ -151,7 +152,9 @@ def _open(state: KeyState, text: bytes, label: str, passphrase: Secret | None) -
             form.load_ssh_private_key(text, secret)
         else:
             key = form.load_pem_private_key(text, secret)
-            state = replace(state, public=_line_of(key.public_key()))
+            if not isinstance(key, ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+                return replace(state, problem="unsupported", detail="OpenSSH does not accept keys of its kind, such as DSA")
+            state = _of(state, key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode())
     except UnsupportedAlgorithm as error:
         if not (state.public or "").startswith("sk-"):  # a security key's file holds no private key to open
             return replace(state, problem="unsupported", detail=f"its kind is not supported: {error}")
@@ -162,11 +165,9 @@ def _open(state: KeyState, text: bytes, label: str, passphrase: Secret | None) -
     return replace(state, unlocked=True)
 
 
-def _line_of(public: object) -> str | None:
-    from cryptography.hazmat.primitives import serialization as form
-
-    encoded: bytes = public.public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)  # type: ignore[attr-defined] # any public key
-    return encoded.decode()
+def _of(state: KeyState, public: str) -> KeyState:
+    """Note the public key that the private file itself holds; a `.pub` file of another key has no say."""
+    return state if state.public == public else replace(state, public=public, comment="")
 
 
 def _no_private_key(raw: bytes) -> dict[str, Any]:
