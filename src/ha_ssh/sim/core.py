@@ -133,7 +133,8 @@ class CoreServer:
     def url(self) -> str:
         """The address that a person would type."""
         host, port = self._where
-        return f"{'https' if self._front.tls else 'http'}://{host}:{port}{self._front.prefix}"
+        scheme, usual = ("https", 443) if self._front.tls else ("http", 80)
+        return f"{scheme}://{host}{'' if port == usual else f':{port}'}{self._front.prefix}"
 
     async def start(self, host: str) -> int:
         """Listen; returns the port."""
@@ -214,9 +215,7 @@ class CoreServer:
         ]
 
     async def _redirect(self, request: web.Request) -> web.StreamResponse:
-        host, port = self._where
-        scheme = "https" if self._front.tls else "http"
-        raise web.HTTPTemporaryRedirect(f"{scheme}://{host}:{port}{request.path_qs}")
+        raise web.HTTPTemporaryRedirect(self.url + request.path_qs)
 
     @web.middleware
     async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
