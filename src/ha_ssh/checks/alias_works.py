@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import sshconfig
-from ha_ssh.core.facts import ALIAS_KEYS, Alias, App, Apps, Doors, OwnFiles, block_path
+from ha_ssh.core.facts import ALIAS_KEYS, Alias, App, Apps, Doors, OwnFiles, block_path, written
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -63,8 +63,8 @@ class WriteAlias:
     def after(self, facts: Facts) -> Facts:
         """Both files are written, and `ssh -G` says so."""
         files = facts[OwnFiles]
-        config = replace(files.config, kind="file", text=sshconfig.with_include(files.config.text or "", self.pattern))
-        block = replace(files.block, kind="file", text=self.text)
+        config = written(files.config, sshconfig.with_include(files.config.text or "", self.pattern))
+        block = written(files.block, self.text)
         resolved = {key: self.resolves_to.get(key, Later(f"the alias's {key}")) for key in ALIAS_KEYS}
         alias = Alias(name=facts.target.alias or "", resolved=resolved, login=Later("the login by the alias"))
         return facts.with_(replace(files, config=config, block=block), alias)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import keys, knownhosts
-from ha_ssh.core.facts import Apps, Doors, OwnFiles, with_new_login
+from ha_ssh.core.facts import Apps, Doors, OwnFiles, with_new_login, written
 from ha_ssh.core.model import (
     Check,
     Consent,
@@ -62,7 +62,7 @@ class PinHostKeys:
         """The lines are there."""
         files = facts[OwnFiles]
         text = self.edited(files.known_hosts.text or "")
-        return with_new_login(facts.with_(replace(files, known_hosts=replace(files.known_hosts, kind="file", text=text))))
+        return with_new_login(facts.with_(replace(files, known_hosts=written(files.known_hosts, text))))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """The lines that come and those that go."""
@@ -84,11 +84,9 @@ class PinHostKeys:
         """Take our lines out and put the former ones back, whatever else has come since."""
         state = await home.file(self.path)
         text = state.text or ""
-        kept = [line for line in text.splitlines(keepends=True) if line.rstrip("\r\n") not in saved["added"]]
-        present = {line.rstrip("\r\n") for line in kept}
-        back = "".join(f"{line}\n" for line in saved["removed"] if line not in present)
-        new = "".join(kept)
-        new += ("\n" if back and new and not new.endswith("\n") else "") + back
+        kept = knownhosts.without(text, lambda line: line.raw.rstrip("\r\n") in saved["added"])
+        present = {line.raw.rstrip("\r\n") for line in knownhosts.lines(kept)}
+        new = "".join(f"{line}\n" for line in saved["removed"] if line not in present) + kept
         if not new and not saved["existed"]:
             await home.delete(self.path)
         elif new != text:

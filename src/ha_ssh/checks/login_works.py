@@ -24,7 +24,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def _evidence(app: App, door: Door) -> tuple[str, ...]:
     offered = f"it offers: {', '.join(door.methods)}" if door.methods else ""
-    return tuple(text for text in (str(door.message), offered, f"login name {app.serving.user}, port {door.port}") if text)
+    seen = "the app's log shows no such attempt: somebody else answers on this port" if door.app_saw is False else ""
+    return tuple(text for text in (str(door.message), offered, f"login name {app.serving.user}, port {door.port}", seen) if text)
 
 
 def _way(door: Door) -> Fix:

@@ -29,7 +29,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
 def break_it(scene: Breakable) -> None:
     """Break the user's own configuration."""
     path = scene.target.places.config
-    scene.put_file(path, (scene.file(path) or "") + "\nHost *\n    NoSuchOption yes\n")
+    scene.put_file(path, (scene.file(path) or "") + "\nHost *\n    PubkeyAuthentication no\n")
 
 
 CHECK = Check(

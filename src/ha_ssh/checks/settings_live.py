@@ -38,8 +38,8 @@ def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
     key = facts.get(MyKey)
     if isinstance(key, NotKnown) or door.admitted is not False:
         return None
-    if holds_key(app.serving.keys, key.public, facts.target.identity):
-        return "your key is saved, yet it is refused"
+    if door.app_saw and holds_key(app.serving.keys, key.public, facts.target.identity):
+        return "your key is saved, yet the app refuses it (its log shows the attempt)"
     return None
 
 

@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
 
+_PATIENCE = tell("wait for it", "it is starting, updating or restoring a backup: run the command again in a few minutes")
+
+
 def judge(_want: Want, facts: Facts) -> Verdict:
     """Judge the Supervisor's state and health."""
     found = facts.get(Supervisor)
     if isinstance(found, NotKnown):
+        if found.code == "not-ready":
+            return wrong("the Supervisor is not ready", CHECK.why, found.reason, fix=_PATIENCE)
         if found.code != "no-supervisor":
             return unknown(f"could not look: {found.reason}", CHECK.why)
         fix = tell("use the SSH server of the machine itself", "apps exist only on Home Assistant OS and Supervised")

@@ -80,7 +80,7 @@ class ApplySettings:
         try:
             await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
         except Unreachable as lost:
-            if not lost.maybe_done:
+            if not lost.maybe_done or not await self._begins(home, log):
                 raise
         await self._settle(home, log)
 
@@ -130,6 +130,14 @@ class ApplySettings:
                 "this version of the app may not know the setting: update the app and run the command again",
                 exit=Exit.WRONG,
             )
+
+    async def _begins(self, home: Home, log_before: str) -> bool:
+        """Return whether the app starts although the answer to the call got lost: its log then has new lines."""
+
+        async def new_lines() -> bool | None:
+            return bool(logs.new_since(log_before, await home.log(self.slug))) or None
+
+        return bool(await home.until("the app to start", new_lines, limit=_LOST_SECONDS))
 
     async def _settle(self, home: Home, log_before: str) -> None:
         """Wait until sshd listens, or the app has failed late (a start that answers success says nothing of sshd)."""

@@ -81,6 +81,14 @@ class OwnFiles:
         )
 
 
+def written(state: FileState, text: str) -> FileState:
+    """Return a file as it will be once that text is in it; where it lies and its mode, only the writing of a new one tells."""
+    if state.exists:
+        return replace(state, text=text)
+    later: Any = Later("the new file")
+    return replace(state, kind="file", text=text, mode=later, real_path=later)
+
+
 def block_path(target: Target) -> str:
     """Return the path of our included file for this house."""
     return f"{target.places.include_dir}/{target.house_id}.conf"
@@ -271,6 +279,8 @@ class Door:
     """The ways to authenticate that were offered, or `None` where the connection did not come so far."""
     admitted: bool | None = None
     """True when our key was let in; `None` when no login was tried."""
+    app_saw: Any = None
+    """Where our key was refused: whether the app's own log shows an attempt, so that it was the app that refused."""
     host_keys: Any = ()
     proof: Any = None
     unproven: str = ""
@@ -279,7 +289,8 @@ class Door:
     """The options the app runs with, read inside the session."""
     ha: Any = None
     """True when `ha info` answered inside the session, False when it did not."""
-    ha_said: Any = ""
+    ha_said: Any = field(compare=False, default="")
+    """What `ha info` complained about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,6 +328,7 @@ async def _key_or_none(at: At) -> MyKey | None:
 async def _look_at_door(at: At, app: App, key: MyKey | None) -> Door:
     """Make the one connection of this round to an app's port."""
     host, port = at.target.ssh_host, int(app.serving.port or 0)
+    before: str | None = None
     try:
         if key is None or at.target.identity is None:
             banner = await at.reader.knock(host, port)
@@ -334,6 +346,7 @@ async def _look_at_door(at: At, app: App, key: MyKey | None) -> Door:
             banner=trouble.banner,
             methods=trouble.methods,
             admitted=False if denied else None,
+            app_saw=await _attempt_in_log(at.reader, app.slug, before) if denied else None,
             host_keys=(trouble.host_key,) if trouble.host_key else (),
         )
 
@@ -363,6 +376,20 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
 async def _log_or_none(reader: Reader, slug: str) -> str | None:
     try:
         return await reader.log(slug)
+    except HaSshError:
+        return None
+
+
+async def _attempt_in_log(reader: Reader, slug: str, before: str | None) -> bool | None:
+    """Return whether the app's log shows that somebody was refused since; `None` where the log cannot be read."""
+    if before is None:
+        return None
+
+    async def seen() -> bool | None:
+        return bool(logs.refusals(logs.new_since(before, await reader.log(slug)))) or None
+
+    try:
+        return bool(await reader.until("the app's log to show the attempt", seen, limit=2.0))
     except HaSshError:
         return None
 
@@ -488,6 +515,7 @@ def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
             banner=Later("the server's version"),
             methods=Later("the ways to log in"),
             admitted=admitted,
+            app_saw=Later("whether the app saw the attempt"),
             host_keys=Later("the server's host keys"),
         )
     return Door(
@@ -498,7 +526,7 @@ def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
         banner=Later("the server's version"),
         methods=Later("the ways to log in"),
         admitted=True,
-        host_keys=Later("the server's host keys") if old is None or not old.proof else old.host_keys,
+        host_keys=Later("the server's host keys") if old is None or not isinstance(old.proof, Proof) else old.host_keys,
         proof=Later("the proof of who answers"),
         running=Later("the options it runs with"),
         ha=Later("the answer of `ha info`"),
@@ -522,7 +550,7 @@ def matches(expected: Any, actual: Any) -> bool:
     if isinstance(expected, Later):
         return True
     if isinstance(expected, PublicKeyOf):
-        return isinstance(actual, str) and keys.fingerprint(actual) != ""
+        return isinstance(actual, str) and keys.first_key(actual) is not None
     if isinstance(expected, dict):
         return (
             isinstance(actual, dict)
@@ -532,7 +560,6 @@ def matches(expected: Any, actual: Any) -> bool:
     if isinstance(expected, list | tuple):
         return isinstance(actual, list | tuple) and len(expected) == len(actual) and all(map(matches, expected, actual))
     if hasattr(expected, "__dataclass_fields__"):
-        return type(expected) is type(actual) and all(
-            matches(getattr(expected, name), getattr(actual, name)) for name in expected.__dataclass_fields__
-        )
+        compared = [name for name, one in expected.__dataclass_fields__.items() if one.compare]
+        return type(expected) is type(actual) and all(matches(getattr(expected, name), getattr(actual, name)) for name in compared)
     return bool(expected == actual)
