@@ -62,19 +62,22 @@ def _every_command(
     """The flags that every command understands."""
 
 
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
+
+
 def common(command: Callable[..., Options]) -> Callable[..., tuple[str, Options]]:
     """Give a command the flags that all have; it gets them as `options` and returns them with its own added."""
     own = inspect.signature(command, eval_str=True).parameters
     shared = inspect.signature(_every_command, eval_str=True).parameters
-    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
 
     @functools.wraps(command)
     def with_common(*, context: Context, **given: Any) -> tuple[str, Options]:
         options = _shared(context, {name: given.pop(name) for name in shared})
-        return str(context.info_name), command(context=context, options=options, **given)
+        asked = {"context": context} if "context" in own else {}
+        return str(context.info_name), command(options=options, **asked, **given)
 
     kept = [parameter for name, parameter in own.items() if name not in {"options", "context"}]
-    return _signed(with_common, [context, *kept, *shared.values()])
+    return _signed(with_common, [_CONTEXT, *kept, *shared.values()])
 
 
 def answering(command: Callable[..., Options]) -> Callable[..., Options]:
@@ -85,9 +88,9 @@ def answering(command: Callable[..., Options]) -> Callable[..., Options]:
     @functools.wraps(command)
     def with_answers(*, context: Context, options: Options, **given: Any) -> Options:
         raw = {parameter.name: given.pop(parameter.name) for parameter in questions}
-        return command(context=context, options=answered(context, options, raw, given["from_file"]), **given)
+        return command(options=answered(context, options, raw, given["from_file"]), **given)
 
-    return _signed(with_answers, [*questions, *own.values()])
+    return _signed(with_answers, [_CONTEXT, *questions, *own.values()])
 
 
 def _signed(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., Any]:
