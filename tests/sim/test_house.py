@@ -339,6 +339,9 @@ async def test_secrets_in_options_are_looked_up_when_the_app_starts(house: House
     assert (await house.request("GET", f"/addons/{OFFICIAL}/info"))["options"]["authorized_keys"] == ["!secret ssh_key"]
     house.start_now(OFFICIAL)
     assert house.admits(OFFICIAL, "root", key_line=key)
+    running = house.app(OFFICIAL).running
+    assert running is not None
+    assert running.options["authorized_keys"] == [key]
 
 
 async def test_an_answer_is_a_copy(house: House) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from ha_ssh.sim.schema import ui_schema
+
 if TYPE_CHECKING:
     from ha_ssh.sim.house import App, House
 
@@ -431,32 +433,3 @@ def _address(app: App) -> str:
     if app.kind.host_network:
         return "172.30.32.1"
     return "172.30.33.2" if app.state == "started" else "0.0.0.0"  # noqa: S104 - what the Supervisor says of an app that has none
-
-
-_UI_TYPES: dict[str, dict[str, Any]] = {
-    "str": {"type": "string"},
-    "password": {"type": "string", "format": "password"},
-    "bool": {"type": "boolean"},
-    "int": {"type": "integer"},
-    "port": {"type": "integer"},
-}
-
-
-def ui_schema(schema: Any) -> list[dict[str, Any]]:
-    """The form that the Supervisor makes of an app's schema."""
-    return [_ui_field(name, kind) for name, kind in schema.items()]
-
-
-def _ui_field(name: str, kind: Any, *, multiple: bool = False) -> dict[str, Any]:
-    if isinstance(kind, list):
-        return _ui_field(name, kind[0], multiple=True)
-    if isinstance(kind, dict):
-        return {"name": name, "type": "schema", "optional": True, "multiple": multiple, "schema": ui_schema(kind)}
-    entry: dict[str, Any] = {"name": name}
-    if multiple:
-        entry["multiple"] = True
-    entry["optional" if kind.endswith("?") else "required"] = True
-    bare = kind.removesuffix("?")
-    if bare.startswith("list("):
-        return {**entry, "type": "select", "options": bare[5:-1].split("|")}
-    return {**entry, **_UI_TYPES[bare]}

@@ -27,6 +27,7 @@ from ha_ssh.core.model import DoorState
 from ha_ssh.sim import answers
 from ha_ssh.sim.apps import KINDS, MOSQUITTO, PORT, AppKind, Boot, PublicKey, Sshd, Surroundings, public_key
 from ha_ssh.sim.keys import RealKeys
+from ha_ssh.sim.schema import Unfit, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -211,7 +212,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Running:
-    """The settings that an app took up at its last start."""
+    """The settings that an app took up at its last start; `options` as in its `/data/options.json`, secrets looked up."""
 
     options: dict[str, Any]
     network: dict[str, int | None]
@@ -526,7 +527,7 @@ class House:
             return
         self._publish(app)
         number = app.starts = app.starts + 1
-        options = self._resolved(app.options)
+        options = copy.deepcopy(self._resolved(app.options))
         boot = Boot(log=(), kept_keys=app.kept_keys)
         if app.kind.start is not None:
             around = Surroundings(
@@ -542,7 +543,7 @@ class House:
             app.host_keys = tuple(self.keys.make(kind) for kind in app.kind.host_keys)
             app.log.extend(self._host_key_lines(app))
         app.log.extend(self._stamped(line) for line in boot.log)
-        app.running = Running(copy.deepcopy(app.options), dict(app.network), boot.sshd, self.clock.now())
+        app.running = Running(options, dict(app.network), boot.sshd, self.clock.now())
         self._becomes(app, "started")
         if boot.failed:
             self.later(self.knobs.dies_after, lambda: self._die(slug, number))
@@ -610,15 +611,15 @@ class House:
         if problem is None:
             try:
                 return self._conform(app, value)
-            except _Unfit as unfit:
+            except Unfit as unfit:
                 problem = str(unfit)
         raise Refusal(f"{self._app_word} {app.slug} has invalid options: {problem}. Got {value}")
 
     def _conform(self, app: App, value: Any) -> dict[str, Any]:
         where = f"{app.kind.name} ({app.slug})"
         if not isinstance(value, dict):
-            raise _Unfit("expected dict")
-        return _fit_mapping(app.kind.schema, value, "root", where, self.secrets)
+            raise Unfit("expected dict")
+        return fit(app.kind.schema, value, "root", where, self.secrets)
 
     def _resolved(self, value: Any) -> Any:
         """Options with their `!secret` references looked up, as an app sees them."""
@@ -1180,69 +1181,9 @@ class House:
     def _validated(self, app: App, data: Any) -> dict[str, Any]:
         try:
             self._conform(app, data)
-        except _Unfit as unfit:
+        except Unfit as unfit:
             return {"message": f"{unfit}. Got {data}", "valid": False, "pwned": False}
         return {"message": "", "valid": True, "pwned": None if self.knobs.offline else False}
-
-
-# ------------------------------------------------------------------------------------------------------------ settings
-
-
-class _Unfit(Exception):
-    """Options that do not fit the schema, in the Supervisor's words."""
-
-
-def _fit_mapping(
-    schema: Mapping[str, Any], value: Mapping[str, Any], root: str, where: str, known: Mapping[str, str]
-) -> dict[str, Any]:
-    kept = {key: _fit(schema[key], each, key, where, known) for key, each in value.items() if key in schema}
-    for key, kind in sorted(schema.items()):
-        bare = kind[0] if isinstance(kind, list) else kind
-        if key not in kept and not (isinstance(bare, str) and bare.endswith("?")):
-            raise _Unfit(f"Missing option '{key}' in {root} in {where}")
-    return kept
-
-
-def _fit(kind: Any, value: Any, key: str, where: str, known: Mapping[str, str]) -> Any:
-    if isinstance(kind, list):
-        if not isinstance(value, list):
-            raise _Unfit(f"Invalid list for option '{key}' in {where}")
-        return [_fit(kind[0], each, key, where, known) for each in value]
-    if isinstance(kind, dict):
-        if not isinstance(value, dict):
-            raise _Unfit(f"Invalid dict for option '{key}' in {where}")
-        return _fit_mapping(kind, value, key, where, known)
-    if value is None:
-        raise _Unfit(f"Missing required option '{key}' in {where}")
-    if str(value).startswith("!secret "):
-        name = str(value).partition(" ")[2]
-        if name not in known:
-            raise _Unfit(f"Unknown secret '{name}' in {where}")
-        return value
-    bare = kind.removesuffix("?")
-    if bare == "bool":
-        return _boolean(value)
-    if bare.startswith("list("):
-        choices = bare[5:-1].split("|")
-        if str(value) not in choices:
-            raise _Unfit(f"value must be one of {sorted(choices)}")
-        return str(value)
-    if isinstance(value, dict | list):
-        raise _Unfit("not a valid value")
-    return str(value)
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, str):
-        word = value.lower()
-        if word in {"1", "true", "yes", "on", "enable"}:
-            return True
-        if word in {"0", "false", "no", "off", "disable"}:
-            return False
-        raise _Unfit("expected boolean")
-    if isinstance(value, dict | list):
-        raise _Unfit("expected boolean")
-    return bool(value)
 
 
 def totp(secret: str, at: float) -> str:
