@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,8 +16,6 @@ from ha_ssh.core.secret import Secret
 from ha_ssh.show.redact import redacted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ha_ssh.core.options import Options
 
 
@@ -52,6 +51,9 @@ def write_report(error: BaseException, command: str, options: Options, folder: P
 
 
 def _state_folder() -> Path:
+    """Return where reports lie; found without the rest of the program, since that may be what is broken."""
     from platformdirs import user_state_path
 
-    return user_state_path("ha-ssh", appauthor=False) / "crashes"
+    profile = os.environ.get("HA_SSH_PROFILE")
+    state = Path(profile).expanduser() / "state" if profile else user_state_path("ha-ssh", appauthor=False)
+    return state / "crashes"

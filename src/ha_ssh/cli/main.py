@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -72,8 +73,16 @@ def _usage(error: Exception, arguments: Sequence[str]) -> UsageError:
     early = [word for word in arguments[: arguments.index(command)] if word.startswith("-")] if command else []
     if early:
         hints.insert(0, f"flags come after the command: `ha-ssh {command} {early[0]}`")
-    format_message = getattr(error, "format_message", error.__str__)
-    return UsageError("usage", sentence(format_message()), *hints)
+    unknown = getattr(error, "option_name", None)
+    if unknown is None:
+        return UsageError("usage", sentence(getattr(error, "format_message", error.__str__)()), *hints)
+    near = difflib.get_close_matches(unknown, getattr(error, "possibilities", None) or (), n=1)
+    hints = [f"did you mean `{near[0]}`?", *hints] if near and not early else hints
+    return UsageError(
+        "usage",
+        f"There is no flag `{unknown}` {'here' if early else f'of `{command}`' if command else ''}".rstrip() + ".",
+        *hints,
+    )
 
 
 def _command(arguments: Sequence[str]) -> str:

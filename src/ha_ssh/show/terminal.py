@@ -125,8 +125,9 @@ class TerminalShow:
         self.rest()
         for line in lines:
             told = None if self._introduced else introduced(line)
-            self._introduced = self._introduced or told is not None or "add-on" in line
-            paper.write(told if told is not None and len(told) <= self._width else line)
+            fits = told is not None and len(told) <= self._width
+            self._introduced = self._introduced or fits or "add-on" in line
+            paper.write(told if told is not None and fits else line)
         self._wait = wait
         self._draw()
 
@@ -220,12 +221,14 @@ def _instructions(finding: Finding, width: int) -> list[str]:
 
 def finding_lines(findings: Sequence[Finding], width: int = WIDTH, *, verbose: bool = False) -> list[str]:
     """Return the findings as text: root causes first, the worst on top, consequences folded under their root."""
+    by_id = {finding.id: finding for finding in findings}
     followers: dict[str, list[Finding]] = {}
     for finding in findings:
-        if finding.because is not None:
-            followers.setdefault(finding.because, []).append(finding)
-    shown = {finding.id for finding in findings}
-    roots = [finding for finding in findings if finding.because not in shown]
+        root = finding
+        while root.because in by_id:
+            root = by_id[root.because]
+        followers.setdefault(root.id, []).extend([finding] if root is not finding else [])
+    roots = [finding for finding in findings if finding.because not in by_id]
     lines: list[str] = []
     for level in _PROBLEMS:
         for finding in roots:
@@ -299,7 +302,7 @@ def table_lines(rows: Sequence[Mapping[str, Any]], width: int = WIDTH) -> list[s
     column = min(max((len(name) for name in names), default=0) + 4, 30)
     lines: list[str] = []
     for name, row in zip(names, rows, strict=True):
-        rest = " · ".join(str(value) for value in list(row.values())[1:] if value not in {None, ""})
+        rest = " · ".join(str(value) for value in list(row.values())[1:] if value not in {None, "", name})
         first = f"  {name}".ljust(column)
         lines += wrap(rest or "-", width, first=first if len(first) == column else first + "  ", rest=" " * column)
     return lines

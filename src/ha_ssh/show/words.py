@@ -77,7 +77,7 @@ def sentence(text: str) -> str:
 def wrap(text: str, width: int, *, first: str = "", rest: str | None = None) -> list[str]:
     """Return text in lines of at most `width`; what stands in backticks is never broken, nor is a long path."""
     rest = " " * len(first) if rest is None else rest
-    held = re.sub(r"`[^`\n]*`", lambda code: code[0].replace(" ", "\x00").replace("-", "\x01"), text)
+    held = re.sub(r"`[^`\n]*`", lambda code: code[0].replace(" ", "\x00"), clean(text))
     lines: list[str] = []
     for paragraph in held.split("\n"):
         wrapped = textwrap.wrap(
@@ -89,7 +89,11 @@ def wrap(text: str, width: int, *, first: str = "", rest: str | None = None) -> 
             break_on_hyphens=False,
         )
         lines += wrapped or [""]
-    return [line.replace("\x00", " ").replace("\x01", "-") for line in lines]
+    return [line.replace("\x00", " ") for line in lines]
+
+
+def _formerly(word: re.Match[str]) -> str:
+    return f"{word[0]} (add-on{'s' if word[0].endswith('s') else ''})"
 
 
 def introduced(text: str) -> str | None:
@@ -98,7 +102,7 @@ def introduced(text: str) -> str | None:
     for place, part in enumerate(parts):
         if part.startswith("`"):
             continue
-        told, found = re.subn(r"(?<![\w/.-])([Aa]pps?)(?![\w/-]|\.\w)(?! \(add-on)", r"\1 (add-on)", part, count=1)
+        told, found = re.subn(r"(?<![\w/.-])([Aa]pps?)(?![\w/'’-]|\.\w| \(add-on)", _formerly, part, count=1)
         if found:
             return "".join([*parts[:place], told, *parts[place + 1 :]])
     return None
@@ -149,7 +153,11 @@ def _well(report: Report) -> str:
         where = " ".join(f"{word} {ssh[key]}" for key, word in (("user", "as"), ("host", "on"), ("port", "port")) if ssh.get(key))
         return f"Done: a login {where} was proven." if where else "Done."
     if report.command == "doctor":
-        return "Repaired: SSH access works." if report.changed else "All is well: SSH access works." if report.findings else ""
+        if report.changed:
+            return "Repaired: nothing is wrong any more."
+        if any(finding.level in {Level.WARN, Level.UNKNOWN} for finding in report.findings):
+            return "Nothing is wrong; mind what comes first above."
+        return "All is well." if report.findings else ""
     if report.command == "undo":
         return "Put back." if report.changed else "" if report.extra else "There is nothing to put back."
     return ""

@@ -1,0 +1,116 @@
+"""The vocabulary, and what is taken out of a text for strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from samples import FINDINGS
+
+from ha_ssh.show.redact import redacted
+from ha_ssh.show.words import clean, count, duration, introduced, listing, sentence, summary, wrap
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"),
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min"),
+        (60, "1 min"),
+        (125, "2 min 5 s"),
+    ],
+)
+def test_durations(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_plurals_and_lists():
+    assert (count(1, "change"), count(0, "change"), count(2, "house", "houses")) == ("1 change", "0 changes", "2 houses")
+    assert (listing([]), listing(["a"]), listing(["a", "b", "c"])) == ("", "a", "a, b and c")
+
+
+def test_sentences():
+    assert sentence("the port is taken") == "The port is taken."
+    assert sentence("is it?") == "Is it?"
+    assert sentence(" ") == ""
+    assert sentence("`ssh ha` works") == "`ssh ha` works."
+
+
+def test_a_command_and_a_path_are_never_broken():
+    lines = wrap("type `ha-ssh setup --port 2223 --alias house` and look into /very/long/path/that-is-not-broken", 40, first="- ")
+    assert lines == [
+        "- type",
+        "  `ha-ssh setup --port 2223 --alias house`",
+        "  and look into",
+        "  /very/long/path/that-is-not-broken",
+    ]
+    assert wrap("a\n\nb", 10, first="> ", rest="  ") == ["> a", "", "  b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("the app runs", "the app (add-on) runs"),
+        ("Apps are listed", "Apps (add-ons) are listed"),
+        ("the app's log of the app", "the app's log of the app (add-on)"),
+        ("type `app` for the app", "type `app` for the app (add-on)"),
+        ("the app (add-on) runs", None),
+        ("an application in /app/x", None),
+    ],
+)
+def test_app_is_introduced(text, told):
+    assert introduced(text) == told
+
+
+def test_control_characters_go():
+    assert clean("a\x1b[1mb\x1b]8;;http://x\x1b\\c\r\nd\x07\te") == "abc\nd\te"
+
+
+def test_a_summary():
+    assert summary(FINDINGS) == "3 wrong, 2 more follow from these, 1 could not look, 1 warn, 1 note, 2 ok"
+    assert summary(FINDINGS[3:6]) == "1 wrong, 2 more follow from it"
+    assert summary(()) == ""
+
+
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ0lYzWq8kq1fW7mC2u8yD1c0VvXw3tq1kqkqkqkqkqk"
+SECRETS = [
+    "hunter2hunter2",
+    "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhYmMifQ.c2lnbmF0dXJl",
+    "192.168.1.20",
+    "fe80::1c2d:3e4f:5a6b:7c8d",
+    "2001:db8:85a3:0:0:8a2e:370:7334",
+    "homeassistant.local",
+    "my.duckdns.org",
+    KEY,
+    "MIIEvQIBADANBg",
+    "winter99",
+    "myhouse",
+    "/home/alice",
+    str(Path.home() / ".ssh"),
+]
+TEXT = f"""
+GET http://homeassistant.local:8123/api at 192.168.1.20 and fe80::1c2d:3e4f:5a6b:7c8d or [2001:db8:85a3:0:0:8a2e:370:7334]
+host my.duckdns.org, myhouse
+Authorization: Bearer hunter2hunter2
+token=eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhYmMifQ.c2lnbmF0dXJl access_token: 'hunter2hunter2'
+{{"password": "winter99", 'passphrase': 'winter99'}} password=winter99
+ssh-ed25519 {KEY} me
+-----BEGIN OPENSSH PRIVATE KEY-----
+MIIEvQIBADANBg
+-----END OPENSSH PRIVATE KEY-----
+File "/home/alice/x.py", {Path.home() / ".ssh" / "config"}
+at 10:20:30 version 2026.11.0, line 12
+"""
+
+
+def test_redacted():
+    text = redacted(TEXT, secrets=["hunter2hunter2", ""], names=["myhouse", "ha"])
+    assert [secret for secret in SECRETS if secret in text] == []
+    assert "at 10:20:30 version 2026.11.0, line 12" in text
+    assert "~/.ssh/config" in text
+    assert "/home/<user>/x.py" in text
+    assert "ssh-ed25519 <key> me" in text
