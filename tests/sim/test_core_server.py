@@ -321,14 +321,33 @@ async def test_tokens_are_listed_and_deleted(running_house: Running, http: aioht
 
 async def test_core_goes_away_and_comes_back(running_house: Running, http: aiohttp.ClientSession) -> None:
     async with talk(http, running_house.token.reveal()) as ws:
-        restart = asyncio.ensure_future(running_house.core.restart(0.2))
+        running_house.house.knobs.core_down = True
+        running_house.catch_up()
+        assert (await ws.socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await http.get("/manifest.json")
+    running_house.house.knobs.core_down = False
+    await until_it_answers(http)
+
+
+async def until_it_answers(http: aiohttp.ClientSession) -> None:
+    while True:
+        try:
+            async with http.get("/manifest.json") as answer:
+                assert answer.status == 200
+                return
+        except aiohttp.ClientConnectionError:
+            await asyncio.sleep(0.02)
+
+
+async def test_core_restarts_at_the_supervisors_word(running_house: Running, http: aiohttp.ClientSession) -> None:
+    async with talk(http, running_house.token.reveal()) as ws:
+        assert (await ws.supervisor("/core/restart", "post"))["success"]
+        await ws.send("ping")
         assert (await ws.socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
         with pytest.raises(aiohttp.ClientConnectionError):
-            async with http.get("/manifest.json"):
-                pass
-        await restart
-    async with http.get("/manifest.json") as answer:
-        assert answer.status == 200
+            await http.get("/manifest.json")
+    await until_it_answers(http)
 
 
 async def test_a_proxy_may_put_a_path_before_and_hold_websockets_back() -> None:

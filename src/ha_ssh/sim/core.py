@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import WSMsgType, web
 
 from ha_ssh.sim.house import Dropped, Refusal, User
-from ha_ssh.sim.supervisor import drop
+from ha_ssh.sim.supervisor import drop, request
 
 if TYPE_CHECKING:
     import ssl
@@ -124,6 +124,7 @@ class CoreServer:
         self._talks: set[_Talk] = set()
         self._jobs: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
         self._redirecting: web.AppRunner | None = None
         self._where: tuple[str, int] = ("", 0)
 
@@ -138,62 +139,69 @@ class CoreServer:
 
     async def start(self, host: str) -> int:
         """Listen; returns the port."""
-        self._where = (host, self._port(host))
-        await self._listen()
-        if self._front.redirect_from is not None:
-            application = web.Application()
-            application.router.add_route("*", "/{path:.*}", self._redirect)
-            self._redirecting = web.AppRunner(application, access_log=None)
-            await self._redirecting.setup()
-            await web.TCPSite(self._redirecting, host, self._front.redirect_from).start()
-        return self._where[1]
-
-    def _port(self, host: str) -> int:
-        for port in (self._front.port, 0):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((host, port))
-                except OSError:
-                    continue
-                found: int = probe.getsockname()[1]
-                return found
-        raise OSError(f"no port is free on {host}")
-
-    async def _listen(self) -> None:
         application = web.Application(middlewares=[self._gate], client_max_size=16 * 1024**2)
-        prefix = self._front.prefix
         for method, path, handler in self._routes():
-            application.router.add_route(method, prefix + path, handler)
+            application.router.add_route(method, self._front.prefix + path, handler)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, *self._where, ssl_context=self._front.tls, reuse_address=True).start()
+        self._where = (host, self._front.port)
+        await self._open()
+        if self._front.redirect_from is not None:
+            await self._start_redirecting(host, self._front.redirect_from)
+        return self._where[1]
 
-    async def stop_listening(self) -> None:
-        """Refuse every connection, and end the open ones."""
-        for talk in list(self._talks):
-            if talk.request.transport is not None:
-                talk.request.transport.abort()
-        if self._runner is not None:
-            runner, self._runner = self._runner, None
-            await runner.cleanup()
+    async def _open(self) -> None:
+        host, port = self._where
+        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError:
+            listening.bind((host, 0))
+        self._where = (host, listening.getsockname()[1])
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._handled_by, sock=listening, ssl=self._front.tls)
 
-    async def restart(self, seconds: float) -> None:
-        """Go away for a while, as Core does when it restarts."""
-        self._house.knobs.core_down = True
-        await self.stop_listening()
-        await self._house.clock.sleep(seconds)
-        self._house.knobs.core_down = False
-        await self._listen()
+    def _handled_by(self) -> asyncio.BaseProtocol:
+        if self._runner is None or self._runner.server is None:
+            raise RuntimeError("Core is not set up")
+        return self._runner.server()
+
+    def _shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._runner is not None and self._runner.server is not None:
+            for connection in self._runner.server.connections:
+                connection.force_close()
+
+    def catch_up(self) -> None:
+        """Go away where the house says that Core is down, and come back when it no longer does."""
+        if self._house.knobs.core_down and self._server is not None:
+            self._shut()
+            self._alongside(self._come_back())
+
+    async def _come_back(self) -> None:
+        while self._house.knobs.core_down:
+            await self._house.clock.sleep(0.05)
+        await self._open()
+
+    async def _start_redirecting(self, host: str, port: int) -> None:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._redirect)
+        self._redirecting = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._redirecting.setup()
+        await web.TCPSite(self._redirecting, host, port).start()
 
     async def close(self) -> None:
         """End everything, also the calls that nobody waits for."""
-        await self.stop_listening()
-        if self._redirecting is not None:
-            await self._redirecting.cleanup()
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
+        self._shut()
+        for runner in (self._runner, self._redirecting):
+            if runner is not None:
+                await runner.cleanup()
 
     def _routes(self) -> list[tuple[str, str, Handler]]:
         return [
@@ -214,12 +222,13 @@ class CoreServer:
             ("*", "/api/hassio/{path:.+}", self._hassio),
         ]
 
-    async def _redirect(self, request: web.Request) -> web.StreamResponse:
-        raise web.HTTPTemporaryRedirect(self.url + request.path_qs)
+    async def _redirect(self, asked: web.Request) -> web.StreamResponse:
+        raise web.HTTPTemporaryRedirect(self.url + asked.path_qs)
 
     @web.middleware
     async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._house.knobs.core_down:
+            self.catch_up()
             return drop(request)
         if self._house.banned(_address(request)):
             raise web.HTTPForbidden
@@ -480,7 +489,7 @@ class CoreServer:
         last = 0
         while (message := await _receive(talk.socket)) is not None:
             if self._house.knobs.core_down:
-                drop(talk.request)
+                self.catch_up()
                 return
             number, kind = message.get("id"), message.get("type")
             if not isinstance(number, int) or not isinstance(kind, str):
@@ -550,7 +559,7 @@ class CoreServer:
         if not isinstance(endpoint, str) or method not in ("get", "post", "put", "delete"):
             await talk.error(number, "invalid_format", f"not a valid value for dictionary value @ data['method']. Got {method!r}")
             return
-        call = self._alongside(self._house.request(method.upper(), endpoint, message.get("data"), admin=talk.user.is_admin))
+        call = self._alongside(request(self._house, method.upper(), endpoint, message.get("data"), admin=talk.user.is_admin))
         done, _ = await asyncio.wait({call}, timeout=timeout)
         if not done:
             # The job goes on; only nobody waits for it any more.

@@ -85,6 +85,7 @@ class Running:
     def catch_up(self) -> None:
         """Take up knobs that were turned by hand; what comes from requests is taken up by itself."""
         self.ports.catch_up()
+        self.core.catch_up()
 
     def call(self, change: Callable[[], T]) -> T:
         """Change the house by hand from another thread, then catch up."""

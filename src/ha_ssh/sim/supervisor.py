@@ -23,7 +23,8 @@ Body = dict[str, Any] | str
 _LOGS = re.compile(r"/addons/(?P<slug>[^/]+)/logs(?:/.*)?")
 _OTHER_LOGS = re.compile(r"/(?:core|homeassistant|supervisor|host|audio|dns|multicast|observer)/logs(?:/.*)?")
 _TEXTS = re.compile(r"/addons/[^/]+/(?:changelog|documentation)")
-_OLD_NAMES = {"/homeassistant/": "/core/"}
+CORE_RESTART_SECONDS = 2.0
+"""How long Core is away when it restarts."""
 
 _STATS = {
     "cpu_percent": 1.2,
@@ -41,6 +42,8 @@ _FOR_CORE: dict[tuple[str, str], Callable[[House], Any]] = {
     ("POST", "/homeassistant/options"): lambda _house: {},
     ("POST", "/core/options"): lambda _house: {},
     ("POST", "/supervisor/options"): lambda _house: {},
+    ("POST", "/core/restart"): lambda house: _restart_core(house),
+    ("POST", "/homeassistant/restart"): lambda house: _restart_core(house),
     ("POST", "/refresh_updates"): lambda _house: {},
     ("POST", "/ingress/session"): lambda _house: {"session": secrets.token_hex(64)},
     ("POST", "/ingress/validate_session"): lambda _house: {},
@@ -62,24 +65,37 @@ _FOR_CORE: dict[tuple[str, str], Callable[[House], Any]] = {
 }
 
 
+async def request(house: House, method: str, path: str, data: Any = None, *, admin: bool = True) -> Any:
+    """Answer one call with its data; raises `Refusal` or `Dropped`."""
+    path = path.split("?", 1)[0]
+    own = _FOR_CORE.get((method, path))
+    if own is not None and admin:
+        return own(house)
+    if path.startswith("/homeassistant/"):
+        path = path.replace("/homeassistant/", "/core/", 1)
+    return await house.request(method, path, data, admin=admin)
+
+
 async def answer(house: House, method: str, path: str, data: Any = None) -> tuple[int, Body]:
     """Answer one call: the HTTP status with an envelope or a text; raises `Dropped` where the connection ends without one."""
-    path = path.split("?", 1)[0]
+    bare = path.split("?", 1)[0]
     try:
-        if method == "GET" and (log := _LOGS.fullmatch(path)):
+        if method == "GET" and (log := _LOGS.fullmatch(bare)):
             return 200, house.log_text(log["slug"])
-        if method == "GET" and _OTHER_LOGS.fullmatch(path):
-            return 200, f"{house.clock.date()} the log of {path.split('/')[1]} is not simulated\n"
-        if method == "GET" and _TEXTS.fullmatch(path):
+        if method == "GET" and _OTHER_LOGS.fullmatch(bare):
+            return 200, f"{house.clock.date()} the log of {bare.split('/')[1]} is not simulated\n"
+        if method == "GET" and _TEXTS.fullmatch(bare):
             return 200, "Nothing is written about this app in the simulated house.\n"
-        own = _FOR_CORE.get((method, path))
-        if own is not None:
-            return 200, {"result": "ok", "data": own(house)}
-        for old, new in _OLD_NAMES.items():
-            path = path.replace(old, new, 1) if path.startswith(old) else path
-        return 200, {"result": "ok", "data": await house.request(method, path, data)}
+        return 200, {"result": "ok", "data": await request(house, method, path, data)}
     except Refusal as refusal:
         return refusal.status, {"result": "error", "message": refusal.message}
+
+
+def _restart_core(house: House) -> dict[str, Any]:
+    """Take Core away for a while."""
+    house.knobs.core_down = True
+    house.later(CORE_RESTART_SECONDS, lambda: setattr(house.knobs, "core_down", False))
+    return {}
 
 
 class SupervisorServer:
