@@ -48,7 +48,7 @@ _NAME = re.compile(
 )
 _AT_HOST = re.compile(r"(?<![\w.*<>@-])[\w.+-]+@(?!openssh\.com\b|libssh\.org\b)[\w][\w.-]*")
 _LOG_USER = re.compile(
-    r"((?:Accepted|Failed|Postponed) \S+ for (?:invalid user )?|Invalid user |(?:authenticating|invalid) user |for user |from user |User )"
+    r"((?:Accepted|Failed|Postponed) \S+ for (?:invalid user )?|(?:Invalid|authenticating|invalid|for|from) user |User )"
     r"(?!<user|from\b|root\b|hassio\b)(\S+)(?= (?:from )?[\w<:.\[])"
 )
 _COMMON_USERS = frozenset({"root", "hassio", "user", "home", "admin", "users", ""})
