@@ -73,7 +73,7 @@ def _usage(error: Exception, arguments: Sequence[str]) -> UsageError:
     early = [word for word in arguments[: arguments.index(command)] if word.startswith("-")] if command else []
     if early:
         hints.insert(0, f"flags come after the command: `ha-ssh {command} {early[0]}`")
-    unknown = getattr(error, "option_name", None)
+    unknown = getattr(error, "option_name", None) if hasattr(error, "possibilities") else None
     if unknown is None:
         return UsageError("usage", sentence(getattr(error, "format_message", error.__str__)()), *hints)
     near = difflib.get_close_matches(unknown, getattr(error, "possibilities", None) or (), n=1)
