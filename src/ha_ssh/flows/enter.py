@@ -33,7 +33,7 @@ class Entered:
         identity = answers.get("key") if answers.get("key") not in {None, "new", "other"} else known.identity if known else None
         return Target(
             url=self.url,
-            ssh_host=(known.ssh_host if known else None) or host_of(self.url),
+            ssh_host=tools.options.ssh_host or (known.ssh_host if known else None) or host_of(self.url),
             apps=tools.flavours,
             places=tools.places,
             identity=identity,
