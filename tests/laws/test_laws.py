@@ -171,7 +171,8 @@ def is_harmless(world: World, before: tuple[Any, Any], admitted: frozenset[str],
     """Law 3: as before, but for what is kept and named; nobody new gets in, nobody who had a way in lost it."""
     now = world.house.admitted(world.slug)
     ours = our_credentials(world)
-    assert now - ours <= admitted, "somebody new may log in"
+    saved = str(before[0])  # starting an app lets in whom its owner had already put into its settings
+    assert all(one in admitted or one.split()[-1] in saved for one in now - ours), "somebody new may log in"
     proven = engine.well([f for f in done.findings if f.id in {"login-works", "right-server"}]) and done.facts is not None
     if not done.put_back:
         return

@@ -28,6 +28,8 @@ class ApplySettings:
     slug: str
     edits: tuple[Edit, ...] = ()
     secret_paths: tuple[tuple[str, ...], ...] = ()
+    forget_keys: Edit | None = None
+    """What makes the app forget our key where emptying the list does not."""
 
     id: ClassVar[str] = "apply-settings"
     version: ClassVar[int] = 1
@@ -36,7 +38,7 @@ class ApplySettings:
     @classmethod
     def of(cls, flavour: Flavour, *edits: Edit) -> ApplySettings:
         """The step for an app of this flavour."""
-        return cls(slug=flavour.slug, edits=edits, secret_paths=flavour.secret_paths())
+        return cls(slug=flavour.slug, edits=edits, secret_paths=flavour.secret_paths(), forget_keys=flavour.forget_keys())
 
     @property
     def title(self) -> str:
@@ -91,15 +93,27 @@ class ApplySettings:
             return None
         changes = [await _without_refs(home, change) for change in settings.from_json(saved["changes"])]
         now = settings_of(info)
-        body = settings.only_changed(now, settings.reverse(changes, now))
+        before = settings.reverse(changes, now)
+        running = info.get("state") in {"started", "startup"}
+        if running:
+            await self._forget_our_key(home, now, before)
+        body = settings.only_changed(now, before)
         if body:
             await home.call(f"/addons/{self.slug}/options", body)
-        running = info.get("state") in {"started", "startup"}
         if saved["was_running"] and (body or not running):
             await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
         elif running and not saved["was_running"]:
             await home.call(f"/addons/{self.slug}/stop")
         return None
+
+    async def _forget_our_key(self, home: Home, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        """Let the app start once without our key, where an empty list would leave it in the app's own file."""
+        forget = self.forget_keys
+        if forget is None or settings.at_path(before, forget.path) or not settings.at_path(now, forget.path):
+            return
+        body = settings.only_changed(now, settings.apply_edits(now, (forget,)))
+        await home.call(f"/addons/{self.slug}/options", body)
+        await home.call(f"/addons/{self.slug}/restart")
 
     async def _resolved(self, home: Home, before: Mapping[str, Any]) -> dict[str, Any]:
         """Return the edited settings with real keys and real secrets in them."""

@@ -917,6 +917,10 @@ class Flavour(Protocol):
         """The edit that withdraws an entry as it stands in the settings."""
         ...
 
+    def forget_keys(self) -> Edit | None:
+        """The edit after which a start makes the app forget every key of before; `None` where an empty list does."""
+        ...
+
     def set_port(self, port: int) -> Edit:
         """The edit that publishes the port."""
         ...

@@ -56,6 +56,10 @@ class AdvancedSsh:
         """The edit that withdraws one entry."""
         return Edit(path=(*_SSH, "authorized_keys"), op=EditOp.REMOVE, value=entry, title="withdraw an authorised key")
 
+    def forget_keys(self) -> Edit | None:
+        """An empty list is enough: the app writes its file anew at each start."""
+        return None
+
     def set_port(self, port: int) -> Edit:
         """The edit that sets the port on the host's network."""
         return Edit(path=_PORT, op=EditOp.SET, value=port, title=f"publish SSH on port {port}")

@@ -57,6 +57,10 @@ class TerminalSsh:
         """The edit that withdraws one entry."""
         return Edit(path=_KEYS, op=EditOp.REMOVE, value=entry, title="withdraw an authorised key")
 
+    def forget_keys(self) -> Edit | None:
+        """A list of nothing but a comment: with an empty one the app keeps its old file, and the keys in it."""
+        return Edit(path=_KEYS, op=EditOp.SET, value=["# emptied by ha-ssh"], title="forget the keys of before")
+
     def set_port(self, port: int) -> Edit:
         """The edit that publishes the SSH port."""
         return Edit(path=_PORT, op=EditOp.SET, value=port, title=f"publish SSH on port {port}")

@@ -673,6 +673,8 @@ class MemoryHome:
         """The public keys that `ssh` offers, in order, and what it complains about."""
         offered, complaints = [], []
         named: list[str] = []
+        if said.get("pubkeyauthentication", ("true",))[0] == "false":
+            return offered, complaints
         for path in said["identityfile"]:
             if path.lower() == "none":
                 continue
