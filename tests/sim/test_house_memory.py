@@ -294,6 +294,27 @@ async def test_what_only_the_users_own_ssh_refuses(path: str, text: str | None, 
     assert said in login.err
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("PubkeyAuthentication no", "Permission denied (publickey)"),
+        ("PreferredAuthentications password", "Permission denied (publickey)"),
+        ("ProxyJump elsewhere", "Connection closed"),
+        ("Ciphers chacha20-poly1305@openssh.com", "no matching cipher found"),
+        ("MACs hmac-sha1", "no matching MAC found"),
+        ("User pi", "Permission denied (publickey)"),
+        ("UserKnownHostsFile none", "No ED25519 host key is known"),
+    ],
+)
+async def test_what_the_users_configuration_can_spoil(line: str, said: str) -> None:
+    home = healthy(COMMUNITY)
+    config = "/home/me/.ssh/config"
+    home.computer.put(config, f"{line}\n{home.computer.text(config)}")
+    login = await home.own_login("ha", None)
+    assert login.code == 255
+    assert said in login.err
+
+
 async def test_too_many_keys_in_the_agent() -> None:
     home = healthy()
     home.computer.agent = [a_key() for _ in range(6)]

@@ -649,7 +649,11 @@ class MemoryHome:
 
     def _log_in_as_ssh_does(self, said: dict[str, tuple[str, ...]], passphrase: str | None) -> None:
         host, port, user = said["hostname"][0], int(said["port"][0]), said["user"][0]
+        for detour in ("proxyjump", "proxycommand"):
+            if detour in said:
+                raise openssh.Complaint("kex_exchange_identification: Connection closed by remote host")
         slug = self._knock(host, port)
+        self._agree_on_algorithms(slug, host, port, said)
         bare = said.get("hostkeyalias", (host,))[0]
         name = bare if port == 22 or "hostkeyalias" in said else f"[{host}]:{port}"
         known = [self.computer.text(path) or "" for path in said["userknownhostsfile"][0].split(" ")]
@@ -669,10 +673,22 @@ class MemoryHome:
             raise openssh.Complaint("\n".join((*complaints, f"{user}@{host}: Permission denied ({methods}).")))
         self.house.logout(login)
 
+    def _agree_on_algorithms(self, slug: str, host: str, port: int, said: dict[str, tuple[str, ...]]) -> None:
+        """Raise what `ssh` says where its configuration leaves nothing that a hardened server takes."""
+        sshd = self.house.app(slug).sshd
+        hardened = sshd is not None and sshd.hardened and not self.house.foreign
+        for keyword, what in (("ciphers", "cipher"), ("macs", "MAC")):
+            wanted = said.get(keyword, ("+",))[0]
+            if hardened and wanted[:1] not in "+-^" and not any(map(_HARDENED.fullmatch, wanted.split(","))):
+                raise openssh.Complaint(f"Unable to negotiate with {host} port {port}: no matching {what} found.")
+
     def _offered(self, said: dict[str, tuple[str, ...]], passphrase: str | None) -> tuple[list[str], list[str]]:
         """The public keys that `ssh` offers, in order, and what it complains about."""
         offered, complaints = [], []
         named: list[str] = []
+        methods = said.get("preferredauthentications", ("publickey",))[0].split(",")
+        if said["pubkeyauthentication"][0] == "false" or "publickey" not in methods:
+            return [], []
         if said.get("pubkeyauthentication", ("true",))[0] == "false":
             return offered, complaints
         for path in said["identityfile"]:
@@ -691,7 +707,7 @@ class MemoryHome:
                 complaints.append(f'Load key "{path}": incorrect passphrase supplied to decrypt private key')
             else:
                 named.append(opened.public)
-        for line in self.computer.agent:
+        for line in self.computer.agent if said.get("identityagent", ("",))[0] != "none" else ():
             bare = " ".join(line.split()[:2])
             if said.get("identitiesonly", ("no",))[0] == "no" or bare in named:
                 offered.append(bare)
@@ -825,6 +841,9 @@ class MemoryHome:
             raise HaSshError("secret-gone", f"the secret `{ref.name}` is gone")
         return self.computer.vault[ref.name]
 
+
+_HARDENED = re.compile(r"aes(?:128|192|256)-(?:ctr|gcm@openssh\.com)|(?:hmac-sha2-(?:256|512)|umac-128)-etm@openssh\.com")
+"""The ciphers and MACs of a hardened server."""
 
 _MET = {
     DoorState.REFUSED: "Connection refused",
