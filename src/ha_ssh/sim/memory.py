@@ -684,7 +684,8 @@ class MemoryHome:
 
     def _offered(self, said: dict[str, tuple[str, ...]], passphrase: str | None) -> tuple[list[str], list[str]]:
         """The public keys that `ssh` offers, in order, and what it complains about."""
-        offered, complaints = [], []
+        offered: list[str] = []
+        complaints: list[str] = []
         named: list[str] = []
         methods = said.get("preferredauthentications", ("publickey",))[0].split(",")
         if said["pubkeyauthentication"][0] == "false" or "publickey" not in methods:
