@@ -23,7 +23,7 @@ from ha_ssh.core.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ha_ssh.core.model import Check, Home
+    from ha_ssh.core.model import Home
     from ha_ssh.flows.tools import Tools
     from ha_ssh.show.machine import MachineShow
     from ha_ssh.show.terminal import TerminalShow
@@ -198,25 +198,33 @@ def _user() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scene:
-    """A simulated house by name; `check` breaks it."""
+    """A simulated house by name; `finding` is the first that a doctor makes there, `failure` the known failure that it names."""
 
     name: str
     title: str
-    check: Check | None = None
+    finding: str | None = None
+    failure: str | None = None
+    break_it: Callable[[Any], None] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The scene in `demo --list --json`."""
-        return {"name": self.name, "title": self.title, "finding": self.check.id if self.check else None}
+        return {"name": self.name, "title": self.title, "finding": self.finding, "failure": self.failure}
 
 
 def scenes() -> tuple[_Scene, ...]:
-    """Return every scene: the two that always exist, and one for each check that can be broken."""
+    """Return every scene: the two that always exist, and one for each way in which a check can be broken."""
     from ha_ssh.checks import all_checks
     from ha_ssh.core.planner import in_order
     from ha_ssh.sim.scenes import FRESH, HEALTHY
 
-    broken = (_Scene(name=c.id, title=f"Broken: {c.title}", check=c) for c in in_order(all_checks()) if c.break_it)
-    return (_Scene(name=FRESH, title="Nothing is set up"), _Scene(name=HEALTHY, title="All is set up and works"), *broken)
+    found = [_Scene(name=FRESH, title="Nothing is set up"), _Scene(name=HEALTHY, title="All is set up and works")]
+    for check in in_order(all_checks()):
+        title = f"Broken: {check.title}"
+        if check.break_it:
+            found.append(_Scene(name=check.id, title=title, finding=check.id, break_it=check.break_it))
+        for failure, break_it in check.faults.items():
+            found.append(_Scene(name=failure, title=f"{title} ({failure})", finding=check.id, failure=failure, break_it=break_it))
+    return tuple(found)
 
 
 def _scene(command: str, options: Options) -> _Scene:
@@ -256,9 +264,9 @@ def _stage(scene: _Scene, running: Running, where: Locations) -> None:
     report = asyncio.run(_run(_flow("setup"), options, _Silent(), where))  # type: ignore[arg-type] # it shows nothing
     if report.exit != Exit.OK:
         raise RuntimeError(f"the simulated house could not be set up: {report.error or report.findings}")
-    if scene.check is not None and scene.check.break_it is not None:
+    break_it = scene.break_it
+    if break_it is not None:
         stage = _breakable(running, where)
-        break_it = scene.check.break_it
         running.call(lambda: break_it(stage))
 
 

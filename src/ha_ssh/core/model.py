@@ -411,6 +411,8 @@ class Verdict:
     why: str = ""
     evidence: tuple[str, ...] = ()
     fix: Fix | None = None
+    failure: str = ""
+    """Which known failure it is (docs/checks.md lists them), permanent like a check's id; empty where it is none of them."""
 
 
 def ok(says: str, *evidence: str) -> Verdict:
@@ -418,24 +420,24 @@ def ok(says: str, *evidence: str) -> Verdict:
     return Verdict(level=Level.OK, says=says, evidence=evidence)
 
 
-def note(says: str, why: str = "", *evidence: str, fix: Fix | None = None) -> Verdict:
+def note(says: str, why: str = "", *evidence: str, fix: Fix | None = None, failure: str = "") -> Verdict:
     """Something worth knowing that is no fault."""
-    return Verdict(level=Level.NOTE, says=says, why=why, evidence=evidence, fix=fix)
+    return Verdict(level=Level.NOTE, says=says, why=why, evidence=evidence, fix=fix, failure=failure)
 
 
-def warn(says: str, why: str, *evidence: str, fix: Fix | None = None) -> Verdict:
+def warn(says: str, why: str, *evidence: str, fix: Fix | None = None, failure: str = "") -> Verdict:
     """Something that works but will bite."""
-    return Verdict(level=Level.WARN, says=says, why=why, evidence=evidence, fix=fix)
+    return Verdict(level=Level.WARN, says=says, why=why, evidence=evidence, fix=fix, failure=failure)
 
 
-def wrong(says: str, why: str, *evidence: str, fix: Fix | None = None) -> Verdict:
+def wrong(says: str, why: str, *evidence: str, fix: Fix | None = None, failure: str = "") -> Verdict:
     """A truth that does not hold."""
-    return Verdict(level=Level.WRONG, says=says, why=why, evidence=evidence, fix=fix)
+    return Verdict(level=Level.WRONG, says=says, why=why, evidence=evidence, fix=fix, failure=failure)
 
 
-def unknown(says: str, why: str = "", *evidence: str) -> Verdict:
+def unknown(says: str, why: str = "", *evidence: str, fix: Fix | None = None, failure: str = "") -> Verdict:
     """A truth that could not be looked at; never taken for ok."""
-    return Verdict(level=Level.UNKNOWN, says=says, why=why, evidence=evidence)
+    return Verdict(level=Level.UNKNOWN, says=says, why=why, evidence=evidence, fix=fix, failure=failure)
 
 
 def tell(does: str, *instructions: str) -> Fix:
@@ -521,6 +523,9 @@ class Check:
     """The checks without which this truth cannot hold: where one of them fails, this one is its consequence."""
     judge: Callable[[Want, Facts], Verdict]
     break_it: Callable[[Breakable], None] | None = None
+    """Breaks this truth in a healthy simulated house; the scene of that name."""
+    faults: Mapping[str, Callable[[Breakable], None]] = field(default_factory=dict)
+    """Further ways to break it, by the `failure` that the verdict then names; each is a scene of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
