@@ -690,8 +690,6 @@ class MemoryHome:
         methods = said.get("preferredauthentications", ("publickey",))[0].split(",")
         if said["pubkeyauthentication"][0] == "false" or "publickey" not in methods:
             return [], []
-        if said.get("pubkeyauthentication", ("true",))[0] == "false":
-            return offered, complaints
         for path in said["identityfile"]:
             if path.lower() == "none":
                 continue
