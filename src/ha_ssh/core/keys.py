@@ -44,7 +44,7 @@ _PRIVATE = re.compile(r"BEGIN\s+(?:[A-Z0-9]+\s+)*PRIVATE\s+KEY|PuTTY-User-Key-Fi
 _SECRET_REFERENCE = re.compile(r"!secret\s+\S+\s*")
 _RFC4716 = re.compile(r"-{2,5}\s*BEGIN SSH2 PUBLIC KEY\s*-{2,5}(.*?)(?:-{2,5}\s*END SSH2 PUBLIC KEY\s*-{2,5}|$)", re.DOTALL)
 _PEM = re.compile(r"-{2,5}\s*BEGIN (RSA )?PUBLIC KEY\s*-{2,5}(.*?)(?:-{2,5}\s*END (?:RSA )?PUBLIC KEY\s*-{2,5}|$)", re.DOTALL)
-_HEADER = re.compile(r'^\s*[A-Za-z][A-Za-z0-9-]*:\s*(?:"[^"]*"|(?:[^\n\\]|\\\n)*?(?=\n|$))', re.MULTILINE)
+_HEADER = re.compile(r'^\s*[A-Za-z][A-Za-z0-9-]*:\s*(?:"[^"]*"|[^\n]*)', re.MULTILINE)
 _COMMENT_HEADER = re.compile(r'Comment:\s*(?:"([^"]*)"|([^\n]*))', re.IGNORECASE)
 _QUOTES = "\"'`´“”„‟‘’‚‛«»‹›＂＇"
 _INVISIBLE = "\u200b\u200c\u200d\u2060\u00ad"
@@ -68,6 +68,7 @@ class Problem(StrEnum):
     COMMA = "comma"
     WRAPPED = "wrapped"
     SEVERAL = "several-keys"
+    LINES = "several-lines"
     RFC4716 = "rfc4716"
     PKCS8 = "pkcs8"
     NO_KIND = "no-type"
@@ -90,6 +91,7 @@ _SAYS = {
     Problem.COMMA: "has a comma around it",
     Problem.WRAPPED: "is broken into several parts",
     Problem.SEVERAL: "holds several keys, of which only the first counts",
+    Problem.LINES: "has more lines than the one with the key",
     Problem.RFC4716: "is in PuTTY's (RFC 4716) format",
     Problem.PKCS8: "is in PEM format",
     Problem.NO_KIND: "lacks the type in front of the key",
@@ -330,18 +332,16 @@ def _repair(text: str, found: tuple[Entry, ...]) -> BadEntry:
         matched, line = read(text)
         if matched:
             return BadEntry(problem, line)
-    if len(lines := [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]) > 1:
-        each = [read_line(line) for line in lines]
-        if all(each):
-            if len(each) == 1:
-                return BadEntry(Problem.WRAPPED, _lines(tuple(filter(None, each))), found)
-            return BadEntry(Problem.SEVERAL, _lines(tuple(filter(None, each))), found)
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if (each := tuple(filter(None, map(read_line, lines)))) and len(each) == len(lines):
+        return BadEntry(Problem.SEVERAL if len(each) > 1 else Problem.LINES, _lines(each), found)
     cleaned, noise = _without_noise(text)
     if noise is not None:
         inner = parse_entry(cleaned)
         if isinstance(inner, Entry):
             return BadEntry(noise, inner.line, found)
-        return BadEntry(noise if inner.repaired else inner.problem, inner.repaired, found)
+        problem = Problem.NO_KEY if inner.problem is Problem.EMPTY else inner.problem
+        return BadEntry(noise if inner.repaired else problem, inner.repaired, found)
     if (joined := _joined(text)) is not None:
         return BadEntry(Problem.WRAPPED, joined, found)
     return BadEntry(*_guess(text), found)
@@ -380,12 +380,12 @@ def _without_noise(text: str) -> tuple[str, Problem | None]:
         ).strip(), Problem.HARD_BLANK
     bare = text.strip()
     ends = bare[0] + bare[-1]
-    if any(sign in _QUOTES for sign in ends) and not _is_options_quote(bare):
-        return bare.strip(_QUOTES).strip(), Problem.QUOTES
+    if any(sign in _QUOTES for sign in ends):
+        return _unwrapped(bare, _QUOTES), Problem.QUOTES
     if bare[0] in _DASHES:
         return bare.lstrip(_DASHES + _BLANKS), Problem.DASH
     if any(sign in _BRACKETS for sign in ends):
-        return bare.strip(_BRACKETS).strip(), Problem.BRACKET
+        return _unwrapped(bare, _BRACKETS), Problem.BRACKET
     if "," in ends:
         return bare.strip("," + _BLANKS), Problem.COMMA
     if re.match(r"authorized_keys\s*:\s*", bare):
@@ -393,8 +393,10 @@ def _without_noise(text: str) -> tuple[str, Problem | None]:
     return text, None
 
 
-def _is_options_quote(text: str) -> bool:
-    return text[0] not in _QUOTES and read_line(text) is not None
+def _unwrapped(text: str, signs: str) -> str:
+    """Return the text without the signs around it, and without what a list puts after the closing one."""
+    within = re.sub(rf"[{re.escape(signs)}][\s,{re.escape(_BRACKETS)}]*$", "", text.lstrip(signs))
+    return within.strip(signs).strip()
 
 
 def _joined(text: str) -> str | None:
@@ -441,9 +443,10 @@ def _from_rfc4716(text: str) -> tuple[bool, str | None]:
     match = _RFC4716.search(text)
     if match is None:
         return False, None
-    comment = _COMMENT_HEADER.search(match[1])
+    body = match[1].replace("\\\r\n", "").replace("\\\n", "")
+    comment = _COMMENT_HEADER.search(body)
     said = " ".join((comment[1] or comment[2] or "").split()) if comment else ""
-    blob = "".join(_HEADER.sub("", match[1]).split())
+    blob = "".join(_HEADER.sub("", body).split())
     kind = _kind_of(blob)
     return True, None if kind is None else Entry("", kind, blob, said).line
 
