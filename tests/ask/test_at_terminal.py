@@ -21,7 +21,6 @@ NICE = """\
   `my house` cannot be a short name: letters, digits, `.`, `_` and `-` only, a
   letter or digit first. Perhaps `my-house`?
 ? A short name for `ssh`?  [ha] my-house
-
   Nothing has been changed yet. It takes the risk `password-off`.
 ? 3 changes: go ahead? Yes, do it
 key=/home/me/.ssh/id_ed25519 alias=my-house passphrase of None agreed=yes
@@ -51,7 +50,6 @@ PLAIN = """\
 
   Then `ssh ha` is all you type; `none` leaves your SSH configuration alone.
 ? A short name for `ssh`? [ha]
-
   Nothing has been changed yet. It takes the risk `password-off`.
 ? 3 changes: go ahead?
   1. Yes, do it

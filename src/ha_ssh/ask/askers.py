@@ -133,7 +133,8 @@ class Terminal:
         """Put a question until its answer is valid; Ctrl-C raises `KeyboardInterrupt`, the end of input `MissingAnswer`."""
         self._before()
         if question.why:
-            self._write(f"\n  {question.why}\n")
+            gap = "" if question.id == _AGREE else "\n"  # a plan ends with an empty line
+            self._write(f"{gap}  {question.why}\n")
         while True:
             try:
                 if question.kind is Kind.SECRET:

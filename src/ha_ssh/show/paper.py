@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 _STYLES = (
     (r"`[^`]*`", "cyan"),
-    (r"^ *(✓|\+) ", "green"),
-    (r"^ *(✗( \w+:)?|- )", "red"),
+    (r"^(✓|\+) ", "green"),
+    (r"^ {5}\+ ", "green"),
+    (r"^(✗|x)( \w+:)?", "red"),
+    (r"^ {5}- ", "red"),
     (r"^ *! \w+:", "yellow"),
     (r"^ *\? could not look:", "magenta"),
     (r"^(hint|error):", "bold"),

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ha_ssh.core.model import Consent, Level, StepState
+from ha_ssh.core.model import Consent, Level, Scope, StepState
 from ha_ssh.core.risks import RISKS
 from ha_ssh.show.paper import Paper
 from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, introduced, listing, sentence, summary, wrap
@@ -103,6 +103,8 @@ class TerminalShow:
 
     def report(self, report: Report) -> None:
         """The end of a command: what it lists, what it kept, how it ended, what to type next."""
+        if any(step.state is not StepState.PLANNED for step in report.steps):
+            self._write(self._err, [""])
         self._write(self._out, report_lines(report, self._width))
         if report.error is not None:
             self.error(report.error)
@@ -145,7 +147,7 @@ class TerminalShow:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            self._live.start(refresh=True)
 
     def _line(self) -> Any:
         from rich.text import Text
@@ -297,15 +299,21 @@ def report_lines(report: Report, width: int = WIDTH) -> list[str]:
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]], width: int = WIDTH) -> list[str]:
-    """Return rows as text: the first member in a column, the others beside it, wrapped."""
+    """Return rows as text: the first member in a column, beside it the title, or whatever else there is."""
     names = [str(next(iter(row.values()), "")) for row in rows]
     column = min(max((len(name) for name in names), default=0) + 4, 30)
     lines: list[str] = []
     for name, row in zip(names, rows, strict=True):
-        rest = " · ".join(str(value) for value in list(row.values())[1:] if value not in {None, "", name})
         first = f"  {name}".ljust(column)
-        lines += wrap(rest or "-", width, first=first if len(first) == column else first + "  ", rest=" " * column)
+        lines += wrap(_beside(row) or "-", width, first=first if len(first) == column else first + "  ", rest=" " * column)
     return lines
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    if "title" in row:
+        scope = row.get("scope", Scope.ACCESS)
+        return str(row["title"]) + (f" ({scope})" if scope != Scope.ACCESS else "")
+    return " · ".join(str(value) for value in list(row.values())[1:] if value not in {None, ""})
 
 
 def error_lines(error: ErrorReport, width: int = WIDTH) -> list[str]:
