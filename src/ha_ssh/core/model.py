@@ -10,6 +10,17 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
+from ha_ssh.core.words import Consent as Consent
+from ha_ssh.core.words import IfFailed as IfFailed
+from ha_ssh.core.words import KeyKind as KeyKind
+from ha_ssh.core.words import Level as Level
+from ha_ssh.core.words import Outcome as Outcome
+from ha_ssh.core.words import PasswordWish as PasswordWish
+from ha_ssh.core.words import Risk as Risk
+from ha_ssh.core.words import Scope as Scope
+from ha_ssh.core.words import Stage as Stage
+from ha_ssh.core.words import StepState as StepState
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
@@ -23,109 +34,6 @@ T = TypeVar("T")
 
 WANT_SCHEMA = 1
 """The version of the stored form of a `Want`; raised whenever a field changes its meaning."""
-
-
-# ---------------------------------------------------------------------------------------------------------------- words
-
-
-class Stage(StrEnum):
-    """Where in the way from this computer to a shell a truth belongs (for display only)."""
-
-    COMPUTER = "computer"
-    HOUSE = "house"
-    SIGN_IN = "sign-in"
-    SUPERVISOR = "supervisor"
-    APP = "app"
-    SETTINGS = "settings"
-    PORT = "port"
-    LOGIN = "login"
-    IDENTITY = "identity"
-    SESSION = "session"
-    ALIAS = "alias"
-
-
-class Scope(StrEnum):
-    """What a truth is about; `setup` converges `access` only."""
-
-    ACCESS = "access"
-    HYGIENE = "hygiene"
-    SECURITY = "security"
-
-
-class Level(StrEnum):
-    """How a judgement came out; `unknown` (could not look) is never taken for `ok`."""
-
-    OK = "ok"
-    NOTE = "note"
-    WARN = "warn"
-    WRONG = "wrong"
-    UNKNOWN = "unknown"
-
-
-class Consent(StrEnum):
-    """What a fix needs before it is done: nothing beyond the plan's yes, a named risk, or hands that are not ours."""
-
-    AUTO = "auto"
-    ASK = "ask"
-    TELL = "tell"
-
-
-class Risk(StrEnum):
-    """The named risks of the contract; there is no general force."""
-
-    LOCK_OUT = "lock-out"
-    PASSWORD_OFF = "password-off"  # noqa: S105 - the name of a risk
-    HOST_KEY = "host-key"
-    PLAIN_HTTP = "plain-http"
-    CUT_BRANCH = "cut-branch"
-    EXPOSE_PORT = "expose-port"
-    LOCAL_SHELL = "local-shell"
-
-
-class IfFailed(StrEnum):
-    """What becomes of a step when a later one fails: harmless progress is kept, everything else is put back."""
-
-    KEEP = "keep"
-    PUT_BACK = "put_back"
-
-
-class StepState(StrEnum):
-    """How far a step of a plan came."""
-
-    PLANNED = "planned"
-    DONE = "done"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-    UNDONE = "undone"
-
-
-class Outcome(StrEnum):
-    """The `result` word of a run."""
-
-    OK = "ok"
-    PLANNED = "planned"
-    WRONG = "wrong"
-    PUT_BACK = "put_back"
-    STUCK = "stuck"
-    INTERRUPTED = "interrupted"
-    ERROR = "error"
-
-
-class PasswordWish(StrEnum):
-    """What should become of password login: off, as it is, or a new random password."""
-
-    OFF = "off"
-    KEEP = "keep"
-    GENERATE = "generate"
-
-
-class KeyKind(StrEnum):
-    """The kinds of key that can be made."""
-
-    ED25519 = "ed25519"
-    RSA_4096 = "rsa-4096"
-    ECDSA = "ecdsa"
-    ED25519_SK = "ed25519-sk"
 
 
 # ----------------------------------------------------------------------------------------------------- target and want
