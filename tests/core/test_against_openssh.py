@@ -27,7 +27,8 @@ SHAPES = (
 
 
 def ran(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=range(len(SHAPES)))

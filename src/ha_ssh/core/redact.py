@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MASK = "***"
+_SECRET_WORD = r"(?:[a-z_]*_)?(?:password|passphrase|passwd|token|secret|api_?key)"
 _PRIVATE_KEY = f"{MASK} (a private key)"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
@@ -22,16 +23,21 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"PuTTY-User-Key-File-.*?(?:Private-(?:MAC|Hash): *[0-9a-f]+|\Z)", re.DOTALL), _PRIVATE_KEY),
     (re.compile(r"b3BlbnNzaC1rZXktdjEA[A-Za-z0-9+/=\s]*"), _PRIVATE_KEY),
-    (re.compile(r"\bGot (?!\*\*\*)(?:[{\[].*[}\]]|'[^\n]*'|\"[^\n]*\"|\S+)", re.DOTALL), f"Got {MASK}"),
+    (re.compile(r"\bGot (?:[{\[].*[}\]]|[{\[].*)", re.DOTALL), f"Got {MASK}"),
+    (re.compile(r"(?<=\. )Got (?!\*\*\*)(?:'[^\n]*'|\"[^\n]*\"|\S+)"), f"Got {MASK}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2}"), MASK),
     (re.compile(r"(?<![0-9A-Za-z:])[0-9a-f]{40,}(?![0-9A-Za-z])", re.IGNORECASE), MASK),
     (re.compile(r"(?i)\b(bearer|basic) +(?!\*\*\*)[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {MASK}"),
     (re.compile(r"(://)[^\s/:@]*:[^\s/@]+@"), rf"\1{MASK}@"),
     (
         re.compile(
-            r"""(?ix)(["']?\b(?:[a-z_]*_)?(?:password|passphrase|passwd|token|secret|api_?key)["']?\ *[:=]\ *)
-            (?!\*\*\*|["']{2}|none\b|null\b)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}\])]+)"""
+            rf"""(?ix)(["']{_SECRET_WORD}["']\ *:\ *|\b{_SECRET_WORD}\ *=\ *)
+            (?!\*\*\*|["']{{2}}|none\b|null\b)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}}\])]+)"""
         ),
+        rf"\1{MASK}",
+    ),
+    (
+        re.compile(rf"(?im)(\b{_SECRET_WORD}: +)(?!\*\*\*|[\"']{{2}}|none\b|null\b)\S+ *$"),
         rf"\1{MASK}",
     ),
     (re.compile(r"([?&](?:code|state|key|sig|auth)[a-z_]*=)(?!\*\*\*)[^\s&#]+", re.IGNORECASE), rf"\1{MASK}"),
