@@ -235,6 +235,8 @@ async def test_the_community_app_has_a_user_of_its_own(running_house: Running, k
         ("refused", "ConnectionRefusedError"),
         ("no-common-algorithm", "KeyExchangeFailed"),
         ("timeout", "TimeoutError"),
+        ("denied", "PermissionDenied"),
+        ("too-many", "ProtocolError"),
     ],
 )
 async def test_somebody_else_at_the_door(running_house: Running, key: Key, door: str, met: str) -> None:
@@ -262,6 +264,28 @@ async def test_a_port_of_this_computer_that_is_taken_is_a_conflict_of_the_house(
         async with aiohttp.ClientSession(headers=headers) as http, http.post(url) as answer:
             assert (await answer.json())["message"] == "Cannot start app core_ssh because port 2222 is already in use"
         assert house.app(TERMINAL).state == "error"
+
+
+async def test_something_that_is_no_ssh_server_holds_a_port(running_house: Running) -> None:
+    running_house.house.knobs.port_taken.add(2222)
+    running_house.catch_up()
+    reader, writer = await asyncio.open_connection(running_house.host, 2222)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+    writer.close()
+    await writer.wait_closed()
+    running_house.house.knobs.port_taken.clear()
+    running_house.catch_up()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(running_house.host, 2222)
+
+
+async def test_where_ha_has_no_token_it_says_so(running_house: Running, key: Key) -> None:
+    serve_ssh(running_house.house, key.line)
+    running_house.house.knobs.ha_fails = True
+    async with login(running_house, key) as connection:
+        for command in ("ha info --raw-json", "bash -lc 'ha info --raw-json'"):
+            ended = await connection.run(command)
+            assert (ended.exit_status, ended.stderr) == (1, "Error: Unexpected server response. Status code: 401\n")
 
 
 async def test_a_terminal_is_welcomed_and_can_type(running_house: Running, key: Key) -> None:

@@ -52,8 +52,8 @@ class Inside:
     def shell(self, slug: str, user: str, *, interactive: bool = False) -> Shell:
         """Return the shell of a login; one with a terminal becomes root by `sudo -i`, a plain command does not."""
         who = "root" if interactive else user
-        with_token = who == "root" and not self.house.knobs.ha_fails
-        return login_shell(self.root(slug), who, self.supervisor, token=self.token, with_token=with_token)
+        token = "" if self.house.knobs.ha_fails else self.token
+        return login_shell(self.root(slug), who, self.supervisor, token=token, with_token=who == "root")
 
     async def supervisor(self, method: str, path: str, data: Any) -> tuple[int, str]:
         """Answer a call that comes from inside the house."""

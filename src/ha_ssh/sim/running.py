@@ -149,8 +149,10 @@ def _connect_names(inside: Inside, house: House, host: str, supervisor: tuple[st
 
 
 async def _end(task: asyncio.Task[None]) -> None:
+    """End a task; what it died of before is raised here."""
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 @contextmanager

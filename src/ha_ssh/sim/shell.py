@@ -115,7 +115,7 @@ class Shell:
         self.commands = commands
         self.token = token
         """The house's `SUPERVISOR_TOKEN`."""
-        self.with_token = with_token
+        self.with_token = with_token and bool(token)
         """False where the environment does not carry it, as in a plain command of a user that is not root."""
         home = "/root" if user == "root" else f"/home/{user}"
         self.folder = home if root.has(home) else "/"

@@ -93,6 +93,10 @@ class Listener:
         """Stop listening and end every connection."""
         for task in self._tasks:
             task.cancel()
+        if self._socket.fileno() >= 0:
+            # Before another socket gets its number; loops of Windows do not know readers and need no such care.
+            with contextlib.suppress(NotImplementedError):
+                asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
     async def gone(self) -> None:
@@ -137,6 +141,7 @@ class SshPorts:
         self._inside = inside
         self._make = make
         self._open: dict[str, tuple[Any, Listener | Deaf]] = {}
+        self._others: dict[int, Listener] = {}
         self._closing: list[Listener | Deaf] = []
 
     def catch_up(self) -> None:
@@ -149,10 +154,24 @@ class SshPorts:
                 continue
             if listener is not None:
                 del self._open[slug]
-                listener.shut()
-                self._closing.append(listener)
+                self._retire(listener)
             if wanted is not None and sshd is not None:
                 self._start(app, sshd.port, wanted)
+        self._let_others_answer()
+
+    def _let_others_answer(self) -> None:
+        """Let something that is no SSH server answer on the ports that the house says are taken."""
+        taken = self._house.knobs.port_taken
+        for port in self._others.keys() - taken:
+            self._retire(self._others.pop(port))
+        for port in taken - self._others.keys():
+            # Where something of this computer holds the port, that one answers.
+            with contextlib.suppress(OSError):
+                self._others[port] = Listener(self._host, port, _no_ssh)
+
+    def _retire(self, listener: Listener | Deaf) -> None:
+        listener.shut()
+        self._closing.append(listener)
 
     def _listens(self, port: int) -> str:
         door = self._house.door_at(port, source_ip="")
@@ -181,46 +200,48 @@ class SshPorts:
 
         async def answer(accepted: socket.socket, address: str, client_port: int) -> None:
             door = self._house.door_at(port, source_ip=address)
-            if door == DoorState.OPEN:
-                await served(accepted, address, client_port)
-            elif door == DoorState.RESET:
-                if self._house.penalised(address):
-                    here = f"{address}:{client_port}"
-                    app.log.append(f"drop connection #0 from [{here}] on [{self._host}]:{port} penalty: failed authentication")
-                reset(accepted)
-            else:
-                await _odd(door, accepted, self._house, app.slug, self._inside)
+            match door:
+                case DoorState.RESET:
+                    if self._house.penalised(address):
+                        route = f"from [{address}]:{client_port} on [{self._host}]:{port}"
+                        app.log.append(f"drop connection #0 {route} penalty: failed authentication")
+                    reset(accepted)
+                case DoorState.NOT_SSH:
+                    await _no_ssh(accepted, address, client_port)
+                case DoorState.LOST:
+                    await _say(accepted, b"SSH-2.0-OpenSSH_10.0\r\n")
+                case DoorState.NO_COMMON | DoorState.DENIED | DoorState.TOO_MANY:
+                    keys = [asyncssh.import_private_key(key.private) for key in self._house.host_keys(app.slug)]
+                    login = _OneLogin(self._house, app.slug, self._inside, keys, turns_away=door)
+                    await _serve(accepted, login, _ANCIENT if door == DoorState.NO_COMMON else {})
+                case _:
+                    await served(accepted, address, client_port)
 
         once = app.sshd is not None and app.sshd.one_connection
         return Listener(self._host, port, answer, connections=1 if once else None)
 
     async def close(self) -> None:
         """Close every port and wait for the last connection."""
-        for _, listener in self._open.values():
-            listener.shut()
-            self._closing.append(listener)
+        for listener in [*(listener for _, listener in self._open.values()), *self._others.values()]:
+            self._retire(listener)
         self._open.clear()
+        self._others.clear()
         for listener in self._closing:
             await listener.gone()
         self._closing.clear()
 
 
-async def _odd(door: DoorState, accepted: socket.socket, house: House, slug: str, inside: Inside) -> None:
-    """Be something else than a working SSH server."""
+async def _no_ssh(accepted: socket.socket, _address: str, _port: int) -> None:
+    """Answer as a web server does."""
+    await _say(accepted, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+async def _say(accepted: socket.socket, text: bytes) -> None:
+    """Say something, hear the client out, and close."""
     loop = asyncio.get_running_loop()
-    if door == DoorState.NO_COMMON:
-        keys = [asyncssh.import_private_key(key.private) for key in house.host_keys(slug)]
-        await _serve(accepted, _OneLogin(house, slug, inside, keys), _ANCIENT)
-        return
-    text = {
-        DoorState.NOT_SSH: b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        DoorState.LOST: b"SSH-2.0-OpenSSH_10.0\r\n",
-        DoorState.TOO_MANY: b"Exceeded MaxStartups\r\n",
-    }.get(door, b"")
     with contextlib.suppress(OSError):
         await loop.sock_sendall(accepted, text)
-        if door != DoorState.TOO_MANY:
-            await loop.sock_recv(accepted, 4096)
+        await loop.sock_recv(accepted, 4096)
 
 
 # ------------------------------------------------------------------------------------------------- asyncssh as the app's
@@ -265,8 +286,17 @@ class _OneLogin(asyncssh.SSHServer):
     """One connection to an app's SSH server: who tries to log in, and what is allowed afterwards."""
 
     def __init__(
-        self, house: House, slug: str, inside: Inside, keys: list[asyncssh.SSHKey], address: str = "", port: int = 0
+        self,
+        house: House,
+        slug: str,
+        inside: Inside,
+        keys: list[asyncssh.SSHKey],
+        address: str = "",
+        port: int = 0,
+        *,
+        turns_away: DoorState | None = None,
     ) -> None:
+        self._turns_away = turns_away
         self._keys = keys
         self._house = house
         self._slug = slug
@@ -344,7 +374,9 @@ class _OneLogin(asyncssh.SSHServer):
 
     def _ask(self, username: str, credential: dict[str, str]) -> bool:
         self._user = username
-        if self._house.admits(self._slug, username, source_ip=self._address, **credential):
+        if self._turns_away == DoorState.TOO_MANY:
+            raise asyncssh.ProtocolError("Too many authentication failures")
+        if self._turns_away is None and self._house.admits(self._slug, username, source_ip=self._address, **credential):
             self._tried = credential
             return True
         self._refused = credential
