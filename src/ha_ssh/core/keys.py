@@ -11,6 +11,9 @@ from enum import StrEnum
 
 _KIND = re.compile(r"[a-z0-9][a-z0-9.-]*(@[a-z0-9.-]+)?")
 _BLANKS = " \t"
+_LONGEST_BLOB = 8192
+"""More base64 than any key that OpenSSH makes; what is longer is not tried to be repaired."""
+
 _ALIASES = {"rsa-sha2-256": "ssh-rsa", "rsa-sha2-512": "ssh-rsa"}
 _SHAPES = {
     "ssh-ed25519": "k",
@@ -410,6 +413,8 @@ def _joined(text: str) -> str | None:
             return None
         for end in range(start + 2, len(words) + 1):
             blob = "".join(words[start + 1 : end])
+            if len(blob) > _LONGEST_BLOB:
+                return None
             if _kind_of(blob) == kind:
                 return Entry(options, kind, blob, " ".join(words[end:])).line
         return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MASK = "***"
-_SECRET_WORD = r"(?:[a-z_]*_)?(?:password|passphrase|passwd|token|secret|api_?key)"
+_TELLING = r"(?:[a-z_]*_)?(?:password|passphrase|passwd|token|secret|api_?key)"
 _PRIVATE_KEY = f"{MASK} (a private key)"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
@@ -31,13 +31,13 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(://)[^\s/:@]*:[^\s/@]+@"), rf"\1{MASK}@"),
     (
         re.compile(
-            rf"""(?ix)(["']{_SECRET_WORD}["']\ *:\ *|\b{_SECRET_WORD}\ *=\ *)
+            rf"""(?ix)(["']{_TELLING}["']\ *:\ *|\b{_TELLING}\ *=\ *)
             (?!\*\*\*|["']{{2}}|none\b|null\b)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}}\])]+)"""
         ),
         rf"\1{MASK}",
     ),
     (
-        re.compile(rf"(?im)(\b{_SECRET_WORD}: +)(?!\*\*\*|[\"']{{2}}|none\b|null\b)\S+ *$"),
+        re.compile(rf"(?im)(\b{_TELLING}: +)(?!\*\*\*|[\"']{{2}}|none\b|null\b)\S+ *$"),
         rf"\1{MASK}",
     ),
     (re.compile(r"([?&](?:code|state|key|sig|auth)[a-z_]*=)(?!\*\*\*)[^\s&#]+", re.IGNORECASE), rf"\1{MASK}"),
