@@ -25,10 +25,10 @@ demo: venv  ## the main job against a simulated house: nothing of yours is touch
 
 test: gates  ## the gates and every test but those that need a real Core or a browser
 	@$(PYTHON) tools/system.py test
-	$(PYTEST) -n 2 --dist worksteal -m "not real and not laws"
+	$(PYTEST) -n 2 --dist worksteal -m "not real"
 
 laws: venv  ## the laws of the design, with thousands of random houses
-	$(PYTEST) -m laws -n 2 --dist worksteal --timeout 3600
+	HYPOTHESIS_PROFILE=laws $(PYTEST) tests/laws -n 2 --dist worksteal --timeout 3600
 
 test-real: venv  ## the program against the real Home Assistant Core, and a real browser
 	@$(PYTHON) tools/system.py real
