@@ -10,15 +10,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ha_ssh.core.errors import MissingAnswer, UsageError
-from ha_ssh.core.model import KeyKind, PasswordWish, Want
 from ha_ssh.core.options import Answers, Given, Source
 from ha_ssh.core.risks import RISKS
 from ha_ssh.core.secret import Secret
+from ha_ssh.core.words import KeyKind, PasswordWish
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from ha_ssh.core.model import Risk, SecretRef
+    from ha_ssh.core.model import SecretRef, Want
+    from ha_ssh.core.words import Risk
 
 NEW = "new"
 """The answer to `key` that means: make one."""
@@ -844,6 +845,8 @@ def want_of(
     accepted: frozenset[Risk] = frozenset(),
 ) -> Want:
     """Return what is wanted, from settled answers; `passphrase` names the secret in the vault."""
+    from ha_ssh.core.model import Want
+
     app = _chosen(answers, seen)
     new = answers["key"] == NEW
     return Want(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ha_ssh import __version__
+from ha_ssh.core.redact import for_posting
 from ha_ssh.core.secret import Secret
-from ha_ssh.show.redact import redacted
 
 if TYPE_CHECKING:
     from ha_ssh.core.options import Options
@@ -30,9 +30,9 @@ def crash_text(error: BaseException, command: str, options: Options) -> str:
         "",
     ]
     trace = "".join(traceback.format_exception(error))
-    secrets = [value.reveal() for value in (options.token, *options.answers.values()) if isinstance(value, Secret)]
+    secrets = [value for value in (options.token, *options.answers.values()) if isinstance(value, Secret)]
     hosts = [urlsplit(options.url).hostname if options.url else None, options.ssh_host]
-    return "\n".join(head) + redacted(trace, secrets=secrets, names=[host for host in hosts if host])
+    return "\n".join(head) + for_posting(trace, str(Path.home()), [host for host in hosts if host], secrets=secrets)
 
 
 def write_report(error: BaseException, command: str, options: Options, folder: Path | None = None) -> Path | None:

@@ -15,9 +15,9 @@ from typer import Context, Exit, Option, echo
 from ha_ssh import __version__
 from ha_ssh.ask.questions import SETUP, Clause, Kind, NotThis, parse_url, reconciled, variable
 from ha_ssh.core.errors import UsageError
-from ha_ssh.core.model import Risk
 from ha_ssh.core.options import Answers, Given, Options, Source
 from ha_ssh.core.secret import Secret
+from ha_ssh.core.words import Risk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.errors import Exit, HaSshError, UsageError
-from ha_ssh.core.model import ErrorReport, Outcome, Report
 from ha_ssh.core.options import Options
+from ha_ssh.core.words import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +75,8 @@ def _usage(error: Exception, arguments: Sequence[str]) -> UsageError:
     unknown = getattr(error, "option_name", None) if hasattr(error, "possibilities") else None
     if unknown is None:
         return UsageError("usage", sentence(getattr(error, "format_message", error.__str__)()), *hints)
+    import difflib
+
     near = difflib.get_close_matches(unknown, getattr(error, "possibilities", None) or (), n=1)
     hints = [f"did you mean `{near[0]}`?", *hints] if near and not early else hints
     return UsageError(
@@ -104,6 +105,7 @@ def _guess(arguments: Sequence[str]) -> tuple[str, Options]:
 
 def _ended(command: str, options: Options, error: HaSshError | None) -> int:
     """Tell how a command ended that could not tell it itself (`None`: it was interrupted), and return its exit code."""
+    from ha_ssh.core.model import ErrorReport, Report
     from ha_ssh.show import show_for
 
     report = Report(command=command, result=Outcome.INTERRUPTED, exit=Exit.INTERRUPTED)

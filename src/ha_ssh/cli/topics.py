@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ha_ssh.core.errors import Exit
 from ha_ssh.core.risks import RISKS
-from ha_ssh.show.words import wrap
 
 _RISKS = "risks"
 _EXIT_CODES = "exit-codes"
@@ -45,6 +44,8 @@ def explained(name: str) -> tuple[str, dict[str, str]]:
 
 def topic(name: str) -> str:
     """Return a topic as text."""
+    from ha_ssh.show.words import wrap
+
     head, rows = explained(name)
     column = max(len(word) for word in rows) + 4
     table = [line for word, words in rows.items() for line in wrap(words, 80, first=f"  {word}".ljust(column))]

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import Risk
     from ha_ssh.core.secret import Secret
+    from ha_ssh.core.words import Risk
 
 
 class Source(StrEnum):

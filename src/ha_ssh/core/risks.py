@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ha_ssh.core.model import Risk
+from ha_ssh.core.words import Risk
 
 RISKS: dict[Risk, str] = {
     Risk.LOCK_OUT: "takes away a way to log in before another one is proven",
