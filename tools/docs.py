@@ -109,15 +109,11 @@ def picture() -> str:
     from picture import film, svg
 
     with tempfile.TemporaryDirectory() as folder:
-        surroundings = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": folder,
-            "HA_SSH_PROFILE": folder,
-            "TERM": "xterm-256color",
-            "LANG": "C.UTF-8",
-        }
-        command = ["ha-ssh", "setup", "--demo", "--yes", "--no-input"]
-        return svg(film(command, environment=surroundings), " ".join(command))
+        surroundings = {"HOME": folder, "USER": "ann", "LOGNAME": "ann", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        surroundings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        command = [sys.executable, str(Path(__file__).with_name("filmed.py")), "setup", "--demo"]
+        enter = [(question, "\r") for question in ("Which key", "A passphrase", "A short name", "go ahead?")]
+        return svg(film(command, environment=surroundings, answers=enter), "ha-ssh setup --demo")
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -41,12 +41,21 @@ COLOURS = {
 
 PASSING = (
     (re.compile(r"SHA256:[\w+/]{43}"), "SHA256:" + "AbC4" * 10 + "dEf"),
-    (re.compile(r"(?<=127\.0\.0\.1:)\d{4,5}"), "8123"),
-    (re.compile(r"(?<=-p )\d{4,5}|(?<=port )\d{4,5}"), "2222"),
-    (re.compile(r"\d+(?:\.\d+)? ?s\b"), "1.0 s"),
-    (re.compile(r"/(?:private/)?(?:tmp|var)/[\w./-]*?ha-ssh[\w.-]*"), "/tmp/ha-ssh-demo"),
+    (re.compile(r" \(\d+(?:\.\d+)? s\)"), ""),
 )
 """What differs from run to run, and what a picture shows instead."""
+
+
+class Screen(pyte.Screen):
+    """A screen that answers when it is asked where the cursor is, as terminals do."""
+
+    def __init__(self, keyboard: int) -> None:
+        super().__init__(COLUMNS, ROWS)
+        self._keyboard = keyboard
+
+    def write_process_input(self, data: str) -> None:
+        """Send an answer the way that keys go."""
+        os.write(self._keyboard, data.encode())
 
 
 def film(
@@ -56,9 +65,9 @@ def film(
 
     `answers` are pairs, in order: what has to be on the screen, and the keys that are pressed then.
     """
-    screen, waiting = pyte.Screen(COLUMNS, ROWS), list(answers)
-    stream = pyte.ByteStream(screen)
     ours, its = pty.openpty()
+    screen, waiting = Screen(ours), list(answers)
+    stream = pyte.ByteStream(screen)
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
         command, stdin=its, stdout=its, stderr=its, env=dict(environment), start_new_session=True, close_fds=True
