@@ -292,8 +292,10 @@ async def test_a_terminal_is_welcomed_and_can_type(running_house: Running, key: 
     serve_ssh(running_house.house, key.line)
     async with login(running_house, key) as connection:
         process = await connection.create_process(term_type="xterm", stderr=asyncssh.STDOUT)
-        process.stdin.write("ha info\rnonsense\rexit 3\r")
-        out = str(await process.stdout.read())
+        process.stdin.write("ha info\rgiven up\x03")
+        out = str(await process.stdout.readuntil("^C"))
+        process.stdin.write("nonsense\rexit 3\r")
+        out += str(await process.stdout.read())
         await process.wait()
         assert process.exit_status == 3
     assert "This house is simulated" in out

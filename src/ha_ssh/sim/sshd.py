@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncssh
 
@@ -432,7 +432,9 @@ class _OneLogin(asyncssh.SSHServer):
             try:
                 line = await process.stdin.readline()
             except asyncssh.BreakReceived:
-                process.stdout.write("\n")
+                if terminal:
+                    cast("asyncssh.SSHLineEditorChannel", process.channel).clear_input()
+                    process.stdout.write("^C\n")
                 continue
             except asyncssh.TerminalSizeChanged:
                 continue
@@ -441,7 +443,8 @@ class _OneLogin(asyncssh.SSHServer):
             if not line:
                 break
             ended, leaves = await shell.interactive(line.rstrip("\r\n"))
-            process.stderr.write(ended.err.decode("utf-8", "replace"))
+            # A terminal has one stream for both.
+            (process.stdout if terminal else process.stderr).write(ended.err.decode("utf-8", "replace"))
             process.stdout.write(ended.out.decode("utf-8", "replace"))
             if leaves:
                 break
