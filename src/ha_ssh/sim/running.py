@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import socket
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from ha_ssh.sim.sshd import SshPorts, answer_by_asyncssh
 from ha_ssh.sim.supervisor import SupervisorServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from ha_ssh.sim.house import House
     from ha_ssh.sim.sshd import MakeAnswer
@@ -56,14 +55,6 @@ def own_address() -> str:
     return f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
 
 
-def free_port(host: str) -> int:
-    """Return a port that is free on an address now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @dataclass(frozen=True)
 class Running:
     """A house that runs: where it is, and the token of its owner."""
@@ -96,10 +87,6 @@ class Running:
             return result
 
         return asyncio.run_coroutine_threadsafe(there(), self.loop).result()
-
-    def await_(self, coroutine: Coroutine[None, None, T]) -> T:
-        """Run something in the house's loop from another thread, and wait for it."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
 
 @asynccontextmanager
