@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ha_ssh.core.errors import Exit, UsageError
 from ha_ssh.core.model import Report
 from ha_ssh.core.options import Options
-from ha_ssh.core.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ha_ssh.core.model import Home
+    from ha_ssh.core.secret import Secret
     from ha_ssh.flows.tools import Tools
     from ha_ssh.show.machine import MachineShow
     from ha_ssh.show.terminal import TerminalShow

@@ -26,6 +26,7 @@ class ApplySettings:
     """Save the merged edits of an app and (re)start it; its undo is the reverse edits and the former run state, as one unit."""
 
     slug: str
+    name: str = "the app"
     edits: tuple[Edit, ...] = ()
     secret_paths: tuple[tuple[str, ...], ...] = ()
     forget_keys: Edit | None = None
@@ -38,12 +39,18 @@ class ApplySettings:
     @classmethod
     def of(cls, flavour: Flavour, *edits: Edit) -> ApplySettings:
         """The step for an app of this flavour."""
-        return cls(slug=flavour.slug, edits=edits, secret_paths=flavour.secret_paths(), forget_keys=flavour.forget_keys())
+        return cls(
+            slug=flavour.slug,
+            name=flavour.name,
+            edits=edits,
+            secret_paths=flavour.secret_paths(),
+            forget_keys=flavour.forget_keys(),
+        )
 
     @property
     def title(self) -> str:
         """What it does to the app."""
-        return "Save the app's settings and start it" if self.edits else "Restart the app"
+        return f"Save the settings of {self.name} and (re)start it" if self.edits else f"(Re)start {self.name}"
 
     def edited(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with the edits made (pure); a key that is yet to be made stands as its `PublicKeyOf`."""
@@ -78,7 +85,7 @@ class ApplySettings:
             await self._save_settings(home, body, after)
         log = await home.log(self.slug)
         running = info.get("state") in {"started", "startup"}
-        show.progress(f"waiting for {info.get('name', self.slug)} to {'re' if running else ''}start", None)
+        show.progress(f"waiting for {self.name} to {'re' if running else ''}start", None)
         try:
             await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
         except Unreachable as lost:

@@ -264,6 +264,10 @@ class Proof:
 
     channel: str
     line: str = field(compare=False, default="")
+    at: str = field(compare=False, default="")
+    """When it was seen, in ISO 8601."""
+    same_machine: bool = field(compare=False, default=False)
+    """True when `ha info` in the session also named the machine that the API names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,25 +356,40 @@ async def _look_at_door(at: At, app: App, key: MyKey | None) -> Door:
 
 
 async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: str | None) -> Door:
-    """Learn what a login tells; nothing is sent into the session before the app's log has proved whose it is."""
-    host, port = at.target.ssh_host, int(app.serving.port or 0)
-    proof, unproven = await _prove(at.reader, app, key, session, before)
+    """Learn what a login tells; nothing is sent into the session before the app's log has shown it."""
     door = Door(
-        host=host,
-        port=port,
+        host=at.target.ssh_host,
+        port=int(app.serving.port or 0),
         state=DoorState.OPEN,
         banner=session.banner,
         methods=session.methods,
         admitted=True,
         host_keys=session.host_keys,
-        proof=proof,
-        unproven=unproven,
     )
-    if proof is None:
-        return door
-    running = _options_in(await session.run(app.serving.options_command))
+    seen, unproven = await _seen_in_log(at.reader, app, key, session, before)
+    if seen is None:
+        return replace(door, unproven=unproven)
     ha = await session.run(app.serving.ha_command.format("info --raw-json"))
-    return replace(door, running=running, ha=ha.code == 0 and '"result"' in ha.out, ha_said=(ha.err or ha.out).strip()[:200])
+    same = _same_machine(ha, await at(Supervisor))
+    if same is False or (same is None and seen.tainted):
+        why = "it names another machine than Home Assistant does" if same is False else "others have written into the app's log"
+        return replace(door, unproven=why)
+    return replace(
+        door,
+        proof=Proof(channel=at.reader.channel, line=seen.line, at=at.reader.clock.date(), same_machine=bool(same)),
+        running=_options_in(await session.run(app.serving.options_command)),
+        ha=ha.code == 0 and '"result"' in ha.out,
+        ha_said=(ha.err or ha.out).strip()[:200],
+    )
+
+
+def _same_machine(ha: Ran, supervisor: Supervisor) -> bool | None:
+    """Return whether `ha info` in the session names the machine that the API names; `None` where either does not say."""
+    try:
+        named = json.loads(ha.out)["data"]["machine_id"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return None if not named or not supervisor.machine_id else bool(named == supervisor.machine_id)
 
 
 async def _log_or_none(reader: Reader, slug: str) -> str | None:
@@ -394,26 +413,41 @@ async def _attempt_in_log(reader: Reader, slug: str, before: str | None) -> bool
         return None
 
 
-async def _prove(reader: Reader, app: App, key: MyKey, session: Session, before: str | None) -> tuple[Proof | None, str]:
-    """Wait until the app's log shows this login (home-assistant.md, "Proving who answers"); returns the proof or why there is none."""
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """Our login in the app's log; `tainted` where a stranger's words near it could have forged the line."""
+
+    line: str
+    tainted: bool
+
+
+async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, before: str | None) -> tuple[_Seen | None, str]:
+    """Wait until the app's log shows this login (home-assistant.md, "Proving who answers"); returns it, or why it does not.
+
+    A client that never logs in can make sshd write line feeds of its choice (seen on OpenSSH 9.2), so a line counts alone
+    only where nothing near it can carry a client's words; otherwise the machine's own name must agree.
+    """
     if before is None:
         return None, "the app's log could not be read"
     ours = keys.fingerprint(str(key.public))
 
-    async def seen() -> str | None:
-        new = logs.new_since(before, await reader.log(app.slug))
-        mine = [line for line in logs.accepted(new) if line.fingerprint == ours and line.user == app.serving.user]
-        exact = [line for line in mine if line.port == session.source_port]
-        found = exact or (mine if len(mine) == 1 else [])
+    def mine(lines: Sequence[logs.Accepted]) -> str | None:
+        fitting = [line for line in lines if line.fingerprint == ours and line.user == app.serving.user]
+        exact = [line for line in fitting if line.port == session.source_port]
+        found = exact or (fitting if len(fitting) == 1 else [])
         return str(found[0].line) if found else None
 
+    async def seen() -> _Seen | None:
+        new = logs.new_since(before, await reader.log(app.slug))
+        clean, any_line = mine(logs.accepted(new)), mine(logs.logins(new))
+        line = clean or any_line
+        return _Seen(line=line, tainted=clean is None) if line else None
+
     try:
-        line = await reader.until("the app's log to show this login", seen, limit=5.0)
+        found = await reader.until("the app's log to show this login", seen, limit=5.0)
     except HaSshError as error:
         return None, error.message
-    if line is None:
-        return None, "the app's log shows no login with this key"
-    return Proof(channel=reader.channel, line=line), ""
+    return found, "" if found else "the app's log shows no login with this key"
 
 
 def _options_in(ran: Ran) -> Any:
@@ -561,5 +595,7 @@ def matches(expected: Any, actual: Any) -> bool:
         return isinstance(actual, list | tuple) and len(expected) == len(actual) and all(map(matches, expected, actual))
     if hasattr(expected, "__dataclass_fields__"):
         compared = [name for name, one in expected.__dataclass_fields__.items() if one.compare]
-        return type(expected) is type(actual) and all(matches(getattr(expected, name), getattr(actual, name)) for name in compared)
+        return type(expected) is type(actual) and all(
+            matches(getattr(expected, name), getattr(actual, name)) for name in compared
+        )
     return bool(expected == actual)

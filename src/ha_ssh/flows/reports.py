@@ -92,7 +92,7 @@ def ssh_of(facts: Facts, want: Want, tools: Tools) -> dict[str, Any] | None:
         return None
     reached = not isinstance(alias, NotKnown) and alias.login is not None and alias.login.code == 0
     name = facts.target.alias if reached else None
-    proof = {"channel": door.proof.channel, "method": "log"} if isinstance(door.proof, Proof) else None
+    proof = door.proof if isinstance(door.proof, Proof) else None
     return {
         "host": door.host,
         "port": door.port,
@@ -100,7 +100,7 @@ def ssh_of(facts: Facts, want: Want, tools: Tools) -> dict[str, Any] | None:
         "alias": name,
         "identity_file": facts.target.identity,
         "command": command_line(tools, name, door.host, door.port, app.serving.user, facts.target.identity),
-        "proof": proof,
+        "proof": proof and {"channel": proof.channel, "method": "log", "at": proof.at, "same_machine": proof.same_machine},
     }
 
 

@@ -74,6 +74,8 @@ class Stage:
 
     def _option(self, path: tuple[str, ...]) -> dict[str, object]:
         """Return the mapping of saved options that holds the last name of a path; the running ones stay as they are."""
+        if not self.app.installed:
+            return {}  # nobody can change the settings of an app that is not there
         self.app.options = copy.deepcopy(self.app.options)
         node: dict[str, object] = self.app.options
         for name in path[1:-1]:

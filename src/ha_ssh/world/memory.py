@@ -31,7 +31,7 @@ class Memory:
         return self._loaded
 
     def find(self, name: str | None, url: str | None) -> House | None:
-        """Return a house by name, else by address, else the current one; a name that is not known is an error without an address."""
+        """Return a house by name, else by address, else the current one; raises `UsageError` for a name that nobody knows."""
         if name is not None:
             found = self.houses.get(name)
             if found is None and url is None:
