@@ -466,3 +466,25 @@ def test_nothing_secret_is_in_what_options_show(tmp_path):
     assert "***" in ran.stdout
     assert "hush-hush" not in ran.stdout
     assert "hunter2" not in ran.stdout
+
+
+def test_a_command_starts_without_what_it_may_never_need():
+    code = (
+        "import sys; sys.argv = ['ha-ssh', 'setup', '--yes', '--url', 'http://house', '--port', '2222', '--alias', 'ha'];"
+        "from ha_ssh.cli.main import main; code = main(run=lambda command, options: 0);"
+        "sys.stdout.write(' '.join(sys.modules)); sys.exit(code)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENV, check=True)
+    costly = {
+        "asyncio",
+        "asyncssh",
+        "aiohttp",
+        "cryptography",
+        "questionary",
+        "zeroconf",
+        "keyring",
+        "rich",
+        "pydantic",
+        "ruamel",
+    }
+    assert sorted(costly & {name.partition(".")[0] for name in ran.stdout.split()}) == []
