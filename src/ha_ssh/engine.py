@@ -78,7 +78,7 @@ class _Round:
         except CannotLook as cannot:
             return NotKnown(cannot.reason, cannot.code, cannot.because)
         except HaSshError as error:
-            return NotKnown(error.message, error.code)
+            return NotKnown(error.message, error.code, hints=error.hints)
 
 
 async def look(

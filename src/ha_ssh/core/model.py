@@ -73,6 +73,8 @@ class Target:
     alias: str | None = None
     house_id: str = "home"
     """The name under which the house is remembered; names the included file and the host key."""
+    machine_id: str | None = None
+    """The machine that was there when the house was remembered."""
 
     @property
     def host_key_alias(self) -> str:
@@ -120,6 +122,8 @@ class NotKnown:
     reason: str
     code: str = "not-known"
     because: str | None = None
+    hints: tuple[str, ...] = field(default=(), compare=False)
+    """The ways out."""
 
 
 class CannotLook(Exception):

@@ -78,6 +78,17 @@ class Answers(Mapping[str, Any]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trust:
+    """What vouches for a TLS server where the common authorities do not: the file of a private CA, or a fingerprint (SHA-256)."""
+
+    ca_file: str | None = None
+    fingerprint: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.ca_file or self.fingerprint)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Everything that was said on the command line, in the environment and in an answers file."""
 
@@ -86,6 +97,9 @@ class Options:
     url: str | None = None
     ssh_host: str | None = None
     """Where SSH is, when that is not the host of the URL."""
+    trust: Trust = field(default_factory=Trust)
+    once: bool = False
+    """True when the sign-in is for this run only."""
     json: bool = False
     json_lines: bool = False
     yes: bool = False
@@ -109,6 +123,17 @@ class Options:
     skip: tuple[str, ...] = ()
     strict: bool = False
     run_id: str | None = None
+    browser: bool | None = None
+    """Whether to sign in with the browser: opened (True), elsewhere (False), or as it fits (`None`)."""
+    username: str | None = None
+    """Who signs in to Home Assistant by name and password."""
+    password: Secret | None = None
+    make_token: str | None = None
+    """The name of the long-lived token to make."""
+    days: int = 365
+    """How long that token lasts."""
+    names: tuple[str, ...] = ()
+    """The houses that a command is about."""
 
     @property
     def machine(self) -> bool:
