@@ -174,6 +174,7 @@ def test_the_line_to_type_next_is_alone_on_its_line():
 def test_a_table_with_a_long_name():
     assert table_lines([{"a": "x" * 40, "b": "why"}]) == [f"  {'x' * 40}  why"]
     assert table_lines([{"a": "only"}]) == ["  only  -"]
+    assert report_lines(Report(command="undo", extra={"runs": []})) == ["No runs."]
 
 
 def test_app_is_introduced_once():

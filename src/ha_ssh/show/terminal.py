@@ -283,9 +283,9 @@ def _fix(fix: Fix, width: int) -> list[str]:
 def report_lines(report: Report, width: int = WIDTH) -> list[str]:
     """Return the end of a command as text, errors aside."""
     lines: list[str] = []
-    for rows in report.extra.values():
+    for name, rows in report.extra.items():
         if isinstance(rows, list | tuple) and all(isinstance(row, dict) for row in rows):
-            lines += table_lines(rows, width)
+            lines += table_lines(rows, width) if rows else [f"No {name}."]
     if report.kept:
         lines += ["Kept, since it does no harm:", *_each(report.kept, width), ""]
     said = ending(report)
