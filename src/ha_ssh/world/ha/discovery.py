@@ -186,7 +186,7 @@ def _once(all_found: Iterable[Found]) -> list[Found]:
     seen: dict[str, Found] = {}
     for found in all_found:
         seen.setdefault(found.uuid or found.url, found)
-    return list({found.url: found for found in reversed(seen.values())}.values())[::-1]
+    return list(seen.values())
 
 
 def _port(url: str) -> int:

@@ -35,8 +35,6 @@ class Progress:
         """Take the state of a job and its child jobs; returns whether it is about our call."""
         if job.get("done") or (self._names is not None and job.get("reference") not in self._names):
             return False
-        for child in job.get("child_jobs") or ():
-            self.take({"parent_id": job.get("uuid") or "?", **child})
         percent = job.get("progress")
         if isinstance(percent, int | float) and percent > 0 and not (self._from_root and job.get("parent_id")):
             self._from_root = self._from_root or not job.get("parent_id")
@@ -45,6 +43,8 @@ class Progress:
         if told != self._told:
             self._told = told
             self._tell(*told)
+        for child in job.get("child_jobs") or ():
+            self.take({"parent_id": job.get("uuid") or "?", **child})
         return True
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 import shlex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
+from ha_ssh.core.logs import strip_colours
 from ha_ssh.core.model import CoreState, SshTrouble
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha.address import origin_of
@@ -36,7 +36,6 @@ _SLACK = 5.0
 """Seconds that we wait longer than we let Core wait, so that Core is the first to say so."""
 _AN_HOUR = 3600.0
 _LOG_LINES = 500
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _PASSING = frozenset(
     {
         "connection-refused",
@@ -131,7 +130,7 @@ class CoreRoute:
         self._limit = limit
         self._poll_every = poll_every
         self._line: _Line | None = None
-        self._connecting = asyncio.Lock()
+        self._attempt: asyncio.Task[_Line] | None = None
         self._listeners: list[OnEvent] = []
 
     async def core(self) -> CoreState:
@@ -183,7 +182,7 @@ class CoreRoute:
             limit=_LOOK,
         )
         if answer.status in {200, 206}:
-            return _plain(answer.text)
+            return strip_colours(answer.text)
         if 300 <= answer.status < 400:
             raise redirected(self.url, answer.headers.get("Location", ""))
         if answer.status == 401:
@@ -224,6 +223,9 @@ class CoreRoute:
 
     async def close(self) -> None:
         """Close the socket and the session."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            await asyncio.wait({self._attempt})
         if self._line is not None:
             await self._line.close()
         await self._web.close()
@@ -242,19 +244,26 @@ class CoreRoute:
             raise
 
     async def _connected(self) -> _Line:
-        async with self._connecting:
-            if self._line is None or self._line.lost:
-                token = await self._credentials.access()
-                socket = await self._web.socket("/api/websocket")
-                try:
-                    version = await self._sign_in(socket, token)
-                except BaseException:
-                    await socket.close()
-                    raise
-                self._line = _Line(socket, version, self._tell)
-                if self._listeners:
-                    await self._subscribed(self._line)
-            return self._line
+        """The open line; whoever asks while it is being opened gets the outcome of that one attempt."""
+        if self._line is None or self._line.lost:
+            if self._attempt is None or self._attempt.done():
+                self._attempt = asyncio.create_task(self._connect(), name="connect to Core")
+                self._attempt.add_done_callback(_seen)  # also where nobody waits for it any more
+            return await asyncio.shield(self._attempt)
+        return self._line
+
+    async def _connect(self) -> _Line:
+        token = await self._credentials.access()
+        socket = await self._web.socket("/api/websocket")
+        try:
+            version = await self._sign_in(socket, token)
+        except BaseException:
+            await socket.close()
+            raise
+        self._line = line = _Line(socket, version, self._tell)
+        if self._listeners:
+            await self._subscribed(line)
+        return line
 
     async def _sign_in(self, socket: aiohttp.ClientWebSocketResponse, token: Secret) -> str:
         """Say who we are; returns Core's version."""
@@ -292,6 +301,11 @@ class CoreRoute:
     def _tell(self, event: Mapping[str, Any]) -> None:
         for listener in self._listeners:
             asyncio.get_running_loop().call_soon(listener, event)
+
+
+def _seen(attempt: asyncio.Task[Any]) -> None:
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 class _Lost(Exception):
@@ -424,7 +438,7 @@ class _Rest:
         """The app's log."""
         status, text = await self._ask("GET", f"/addons/{slug}/logs", None, _LOOK)
         if status == 200:
-            return _plain(text)
+            return strip_colours(text)
         raise _refusal(status, text, changing=False)
 
     async def on_event(self, callback: OnEvent) -> Callable[[], None]:
@@ -538,7 +552,3 @@ def _refusal(status: int, text: str, *, changing: bool) -> HaSshError:
         body = None
     message = body.get("message") if isinstance(body, dict) else text
     return translate("rest", str(message or "").strip() or str(status), changing=changing)
-
-
-def _plain(log: str) -> str:
-    return _COLOURS.sub("", log).replace("\r\n", "\n")
