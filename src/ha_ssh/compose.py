@@ -135,7 +135,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         is_public=_is_public,
         keys=lambda: _keys_in(where.places.ssh_dir),
         comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",
-        lock=lambda: files.lock(where.lock),
+        lock=lambda: contextlib.nullcontext() if options.dry_run else files.lock(where.lock),
         write_text=lambda path, text: files.write(path, text),
         read_text=lambda path: files.read(path).text or "",
     )
