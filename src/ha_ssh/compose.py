@@ -46,7 +46,6 @@ def run(command: str, options: Options) -> int:
     show = show_for(options)
     if command == "demo":
         return _demo(options, show)
-    _warm_up()
     with contextlib.ExitStack() as stack:
         if options.demo:
             options, where = stack.enter_context(_demo_house(command, options))
@@ -60,10 +59,10 @@ def run(command: str, options: Options) -> int:
 
 
 def _warm_up() -> None:
-    """Load what is slow to load while the network is being waited for."""
+    """Load what is slow to load while the network is being waited for; an import must not be cut off at the exit."""
     from ha_ssh.world import ssh
 
-    threading.Thread(target=ssh.warm_up, daemon=True, name="warm up").start()
+    threading.Thread(target=ssh.warm_up, name="warm up").start()
 
 
 def _flow(command: str) -> Flow:
@@ -119,6 +118,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     def connect(url: str, token: Secret | None) -> Home:
         from ha_ssh.world.ha.routes import CoreRoute
 
+        _warm_up()
         home = RealHome(CoreRoute(url, token) if token else None, where.places, vault, clock)
         stack.push_async_callback(home.close)
         return home

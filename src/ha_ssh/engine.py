@@ -10,7 +10,7 @@ from ha_ssh import checks as truths
 from ha_ssh.core import planner
 from ha_ssh.core.apply_settings import ApplySettings
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, Unreachable
-from ha_ssh.core.facts import ACCESS_FACTS
+from ha_ssh.core.facts import ACCESS_FACTS, Unfinished
 from ha_ssh.core.model import (
     CannotLook,
     Check,
@@ -331,6 +331,7 @@ async def converge(run: Run, facts: Facts | None = None) -> Converged:
             savepoint = len(_find(run.journal, result.run).entries)
     if result.run is not None and not result.stuck:
         run.journal.close(result.run, "undone" if result.put_back and not savepoint else "closed")
+        result.facts = result.facts.with_(await Unfinished.look(_Round(run.home, run.target, run.journal)))
     result.findings = planner.diagnose(run.want, result.facts, run.checks)
     return result
 

@@ -15,6 +15,7 @@ from ha_ssh.core.planner import diagnose, in_order
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.flows.enter import Entered, enter
 from ha_ssh.flows.reports import report_on
+from ha_ssh.flows.risks import accept_risks
 from ha_ssh.flows.unfinished import meet_unfinished
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
         plan = plan_for(want, facts, checks)
         tools.show.plan(plan)
         return report_on("doctor", entered, engine.Converged(facts, first=plan), tools, want)
+    want = await accept_risks(tools, want, facts, checks)
     run = engine.Run(
         command="doctor --fix",
         target=target,

@@ -17,6 +17,7 @@ from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.enter import Entered, enter
 from ha_ssh.flows.reports import report_on
+from ha_ssh.flows.risks import accept_risks
 from ha_ssh.flows.unfinished import meet_unfinished
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ async def _converge(
             raise _AskAgain
         return said is Agreement.YES
 
+    want = await accept_risks(tools, want, facts, checks)
     run = engine.Run(
         command="setup",
         target=target,
@@ -214,7 +216,9 @@ async def _converge(
     report = report_on("setup", entered, done, tools, want)
     if nobody:
         report.error = ErrorReport(code=nobody[0].code, message=nobody[0].message, hints=nobody[0].hints)
-    report.same_run = same_run(answers, url=entered.url, accepted=tuple(tools.options.accepted))
+    report.same_run = same_run(answers, url=entered.url, accepted=tuple(sorted(want.accepted)))
+    if tools.options.demo:
+        report.same_run = report.same_run.replace(f"--url {entered.url}", "--demo")
     if report.exit == Exit.OK:
         _remember(tools, entered, done, want, answers)
     return report
@@ -258,5 +262,7 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
         tools.memory.keep_token(entered.url, entered.token)
     if tools.options.save_answers:
         path = tools.options.save_answers
-        text = answers_file.to_yaml(answers, url=entered.url, passphrase_file=None, text=tools.read_text(path))
+        text = answers_file.to_yaml(
+            answers, url=entered.url, passphrase_file=tools.options.passphrase_file, text=tools.read_text(path)
+        )
         tools.write_text(path, text)

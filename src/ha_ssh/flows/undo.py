@@ -21,7 +21,6 @@ async def undo(tools: Tools) -> Report:
     with tools.lock():
         run = _choose(tools)
         if run is None:
-            tools.show.say("there is nothing to put back")
             return Report(command="undo")
         report = Report(command="undo", steps=[_planned(title, step) for title, step in _what(run)])
         if not await _agreed(tools, run, report):
@@ -80,10 +79,6 @@ async def _agreed(tools: Tools, run: JournalRun, report: Report) -> bool:
 def _list(tools: Tools) -> Report:
     """Name every run that the journal knows."""
     runs = tools.journal.runs()
-    for run in runs:
-        tools.show.say(f"{run.id}  {run.command}  {run.house}  {run.started}  {run.state}  {len(run.entries)} changes")
-    if not runs:
-        tools.show.say("the journal is empty")
     rows = [
         {"id": run.id, "command": run.command, "house": run.house, "started": run.started, "state": run.state,
          "changes": [entry.title for entry in run.entries]}
