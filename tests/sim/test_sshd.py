@@ -36,7 +36,7 @@ async def login(
         agent_path=None,
         config=None,
         **chosen,
-        **more,  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]  # the test reaches into what the server keeps loose
     ) as connection:
         yield connection
 
@@ -64,7 +64,7 @@ async def test_another_key_another_user_and_a_password_are_refused(running_house
         {"keys": (), "password": "guess"},
     ):
         with pytest.raises(asyncssh.PermissionDenied):
-            async with login(running_house, *who.pop("keys"), **who):  # type: ignore[arg-type, misc]
+            async with login(running_house, *who.pop("keys"), **who):  # type: ignore[arg-type, misc]  # the test reaches into what the server keeps loose
                 pass
     assert "Accepted" not in log(running_house)
 
@@ -216,7 +216,7 @@ async def test_the_community_app_has_a_user_of_its_own(running_house: Running, k
     running_house.house.knobs.penalties = False
     serve_ssh(running_house.house, key.line, slug=ADVANCED, port=2244, username="Anna", password="also")
     for how in ({"keys": (key,)}, {"keys": (), "password": "also"}):
-        async with login(running_house, *how.pop("keys"), user="anna", port=2244, **how) as connection:  # type: ignore[arg-type, misc]
+        async with login(running_house, *how.pop("keys"), user="anna", port=2244, **how) as connection:  # type: ignore[arg-type, misc]  # the test reaches into what the server keeps loose
             assert (await connection.run("whoami")).stdout == "anna\n"
             assert (await connection.run("ha info")).exit_status == 1
             assert (await connection.run("bash -lc 'ha info'")).exit_status == 0

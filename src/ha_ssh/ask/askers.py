@@ -66,7 +66,7 @@ class Scripted:
     source = Source.ASKED
 
     def __init__(self, answers: Mapping[str, Any] | None = None, *, agree: Sequence[Agreement] = (Agreement.YES,)) -> None:
-        self._answers = {id: list(told) if isinstance(told, list) else [told] for id, told in (answers or {}).items()}  # noqa: A001
+        self._answers = {id: list(told) if isinstance(told, list) else [told] for id, told in (answers or {}).items()}  # noqa: A001 - the word that is used everywhere
         self._agree = list(agree)
         self.asked: list[str] = []
         """The questions that were put, in order."""

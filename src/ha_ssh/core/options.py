@@ -50,25 +50,25 @@ class Answers(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Answers({self._given!r})"
 
-    def given(self, id: str) -> Given | None:  # noqa: A002
+    def given(self, id: str) -> Given | None:  # noqa: A002 - the word that is used everywhere
         """Return the answer with its source, or `None`."""
         return self._given.get(id)
 
-    def source(self, id: str) -> Source | None:  # noqa: A002
+    def source(self, id: str) -> Source | None:  # noqa: A002 - the word that is used everywhere
         """Return where the answer came from, or `None` where there is none."""
         given = self._given.get(id)
         return given.source if given else None
 
-    def said(self, id: str) -> Any:  # noqa: A002
+    def said(self, id: str) -> Any:  # noqa: A002 - the word that is used everywhere
         """Return the value that somebody chose; `None` for a default and for no answer."""
         given = self._given.get(id)
         return None if given is None or given.source is Source.DEFAULT else given.value
 
-    def with_(self, id: str, value: Any, source: Source, where: str = "") -> Answers:  # noqa: A002
+    def with_(self, id: str, value: Any, source: Source, where: str = "") -> Answers:  # noqa: A002 - the word that is used everywhere
         """Return these answers with one more, or another in its place."""
         return Answers(self._given | {id: Given(value, source, where)})
 
-    def without(self, id: str) -> Answers:  # noqa: A002
+    def without(self, id: str) -> Answers:  # noqa: A002 - the word that is used everywhere
         """Return these answers without one."""
         return Answers({known: given for known, given in self._given.items() if known != id})
 
