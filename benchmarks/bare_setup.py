@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-SLUG = "core_ssh"
+SLUG, OTHER = "core_ssh", "a0d7b954_ssh"
 
 
 def main(url: str, token_file: str, folder: str, port: str) -> None:
@@ -47,8 +47,8 @@ async def let_in(url: str, token: str, port: str, line: str) -> None:
                 raise SystemExit(f"{endpoint}: {answer['error']['message']}")
             return answer["result"]
 
-        await call("/info")
-        await call("/store/addons/" + SLUG)
+        for looked_at in ("/info", "/supervisor/info", f"/addons/{SLUG}/info", f"/addons/{OTHER}/info"):
+            await call(looked_at)
         await call(f"/store/addons/{SLUG}/install", "post")
         options = (await call(f"/addons/{SLUG}/info"))["options"]
         options["authorized_keys"] = [*options["authorized_keys"], line]
