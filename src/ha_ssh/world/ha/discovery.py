@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ha_ssh.core.errors import HaSshError, UsageError
 from ha_ssh.world.ha.address import CORE_PORT, candidates, host_of, normalise_url, origin_of
 from ha_ssh.world.ha.trouble import is_manifest
-from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web
+from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web, addresses_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,7 +108,11 @@ async def _identify(url: str, how: str, *, tls: Tls | None, limit: float) -> Fou
     finally:
         await web.close()
     there = origin_of(answer.url)
-    return Found(name=host_of(there), url=there, how=how, addresses=(answer.peer[0],) if answer.peer else ())
+    try:
+        addresses = await addresses_of(host_of(there))
+    except OSError:  # it answered, so they are only good to know
+        addresses = ()
+    return Found(name=host_of(there), url=there, how=how, addresses=addresses)
 
 
 async def _try(url: str, how: str, *, tls: Tls | None, limit: float) -> Found | None:

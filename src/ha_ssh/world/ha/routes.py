@@ -15,7 +15,7 @@ from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha.address import origin_of
 from ha_ssh.world.ha.progress import Progress, followed
 from ha_ssh.world.ha.refusals import translate
-from ha_ssh.world.ha.signin import LongLivedToken, token_refused
+from ha_ssh.world.ha.signin import LongLivedToken
 from ha_ssh.world.ha.trouble import of_answer, redirected
 from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web
 
@@ -273,8 +273,7 @@ class CoreRoute:
         await socket.send_json({"type": "auth", "access_token": token.reveal()})
         said = await self._hear(socket)
         if said.get("type") == "auth_invalid":
-            self._credentials.refuse()
-            raise token_refused(self.url)
+            raise self._credentials.refuse()
         if said.get("type") != "auth_ok":
             raise Unreachable("not-home-assistant", f"Home Assistant at {self.url} answers the sign-in with something else.")
         return str(said.get("ha_version") or hello.get("ha_version") or "")

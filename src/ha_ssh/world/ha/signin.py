@@ -44,8 +44,8 @@ class Credentials(Protocol):
         """An access token that is valid now; raises `token-refused` once one was refused."""
         ...
 
-    def refuse(self) -> None:
-        """Remember that Home Assistant refused the token: it counts bad ones, so it is never sent again."""
+    def refuse(self) -> HaSshError:
+        """Remember that Home Assistant refused the token: it counts bad ones, so it is never sent again; returns the error."""
         ...
 
 
@@ -54,7 +54,7 @@ def token_refused(url: str) -> HaSshError:
     return Refused(
         "token-refused",
         f"Home Assistant at {url} does not accept the token: it is mistyped, expired or withdrawn, or from another house.",
-        "Make a new one on your profile page in Home Assistant: Security -> Long-lived access tokens.",
+        "Sign in again: `ha-ssh login`; or make a new one on your profile page: Security -> Long-lived access tokens.",
         "It was tried once only, because Home Assistant bans computers that keep trying.",
     )
 
@@ -75,9 +75,10 @@ class LongLivedToken:
             raise token_refused(self.origin)
         return self._token
 
-    def refuse(self) -> None:
+    def refuse(self) -> HaSshError:
         """Never give the token out again."""
         self._refused = True
+        return token_refused(self.origin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +119,15 @@ class SignedIn:
                     self._keep(self.tokens)
             return self.tokens.access
 
-    def refuse(self) -> None:
+    def refuse(self) -> HaSshError:
         """Never give a token of this session out again."""
         self._refused = True
+        return signed_out(self.origin)
+
+    async def revoke(self) -> None:
+        """End the session in Home Assistant."""
+        self._refused = True
+        await self._sign_in.revoke(self.tokens)
 
 
 def signed_out(url: str) -> HaSshError:

@@ -42,8 +42,6 @@ class Answer:
     """The address that answered in the end."""
     text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    peer: tuple[str, int] | None = None
-    """The IP address and port that answered."""
 
     def json(self) -> Any:
         """The body as JSON, or `None` where it is none."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ha_ssh.core.errors import HaSshError, Unreachable, UsageError
+from ha_ssh.core.errors import HaSshError, UnknownCertificate, Unreachable, UsageError
 from ha_ssh.world.ha.address import host_of, origin_of, safe_redirect
 from ha_ssh.world.ha.trouble import Answer, of_answers, of_connection, redirected
 
@@ -141,8 +141,6 @@ class Web:
         try:
             async with asyncio.timeout(limit or self._limit):
                 async with self._open().request(method, url, headers=sent, allow_redirects=False, **rest) as response:
-                    connection = response.connection
-                    peer = connection.transport.get_extra_info("peername") if connection and connection.transport else None
                     body = bytearray()
                     async for chunk in response.content.iter_chunked(65536):
                         body += chunk
@@ -153,7 +151,6 @@ class Web:
                         url=url,
                         text=body.decode(errors="replace"),
                         headers=response.headers,
-                        peer=peer and (str(peer[0]), int(peer[1])),
                     )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise await self._trouble(error) from error
@@ -184,7 +181,8 @@ class Web:
         if trouble.code in {"tls-self-signed", "tls-unknown-issuer"} and (
             seen := await fingerprint_of(self.url, limit=self._limit)
         ):
-            trouble.hints += (f"Or pin this very certificate, if it is the one of your house: `--tls-fingerprint {seen}`.",)
+            pin = f"Or pin this very certificate, if it is the one of your house: `--tls-fingerprint {seen}`."
+            return UnknownCertificate(trouble.code, trouble.message, *trouble.hints, pin, url=self.url, fingerprint=seen)
         return trouble
 
     async def explain(self, *, socket_status: int | None = None) -> HaSshError:
