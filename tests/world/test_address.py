@@ -3,7 +3,7 @@
 import pytest
 
 from ha_ssh.core.errors import UsageError
-from ha_ssh.world.ha.address import candidates, host_of, is_public, normalise_url, origin_of, safe_redirect
+from ha_ssh.world.ha.address import base_of, candidates, host_of, is_public, normalise_url, origin_of, safe_redirect
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,12 @@ def test_only_what_was_left_open_is_guessed():
     assert candidates("ha.local:8123") == ("http://ha.local:8123",)
     assert candidates("ha.local") == ("http://ha.local:8123", "http://ha.local", "https://ha.local", "https://ha.local:8123")
     assert candidates("abc.ui.nabu.casa") == ("https://abc.ui.nabu.casa",)
+
+
+def test_a_path_is_a_proxys_or_a_pages():
+    assert candidates("https://ha.example.com/ha/") == ("https://ha.example.com/ha", "https://ha.example.com")
+    assert candidates("http://h:1/a/b?c=d#e") == ("http://h:1/a/b", "http://h:1")
+    assert base_of("https://HA.example.com:443/ha/?x#y") == "https://ha.example.com/ha"
 
 
 def test_a_name_of_the_internet_is_never_guessed_without_tls():

@@ -5,12 +5,15 @@ import socket
 
 import pytest
 from aiohttp import web
-from little_core import Authority, LittleCore, running, serving
+from little_core import TOKEN, Authority, LittleCore, running, serving
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 from ha_ssh.core.errors import HaSshError, UsageError
+from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha.discovery import SERVICE, discover, identify
+from ha_ssh.world.ha.routes import CoreRoute
+from ha_ssh.world.ha.signin import SignedIn, SignIn
 from ha_ssh.world.ha.web import Tls
 
 LOOPBACK = ("127.0.0.1",)
@@ -94,7 +97,31 @@ async def test_an_address_that_was_given():
         found = await identify(f"{core.url}/lovelace/0")
         assert (found.url, found.how) == (core.url, "given")
         assert found.addresses == ("127.0.0.1",)
-        assert [request.path for request in core.requests] == ["/manifest.json"]
+        assert {request.path for request in core.requests} <= {
+            "/manifest.json",
+            "/lovelace/0/manifest.json",
+            "/api/",
+            "/lovelace/0/api/",
+        }
+
+
+async def test_a_house_under_the_path_of_a_proxy():
+    app = web.Application()
+    core = LittleCore()
+    app.add_subapp("/ha/", core.app())
+    async with serving(app) as url:
+        found = await identify(f"{url}/ha/")
+        assert found.url == f"{url}/ha"
+        route = CoreRoute(found.url, Secret(TOKEN))
+        assert (await route.core()).user == "Ann"
+        assert await route.log("core_ssh")
+        await route.close()
+        sign_in = SignIn(found.url)
+        session = SignedIn(sign_in, await sign_in.with_password("ann", Secret("pass word")))
+        route = CoreRoute(found.url, session)
+        assert await route.get("/info") == {}
+        await route.close()
+        await sign_in.close()
 
 
 async def test_a_redirect_to_the_port_of_today():

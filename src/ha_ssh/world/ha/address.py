@@ -29,17 +29,29 @@ def normalise_url(text: str) -> str:
 
 
 def candidates(text: str) -> tuple[str, ...]:
-    """The origins that `text` may mean, the likeliest first: only one where it says how to connect."""
+    """The addresses that `text` may mean, the likeliest first: only one where it says all there is to say.
+
+    A path may be the one under which a proxy shows the house, or just the page that was copied from the browser.
+    """
+    origins = _origins(text)
+    path = _split(text).path.rstrip("/")
+    return (*(f"{origin}{path}" for origin in origins), *origins) if path else origins
+
+
+def _origins(text: str) -> tuple[str, ...]:
     first = normalise_url(text)
     parts = _split(text)
-    if parts.scheme or parts.port is not None:
-        return (first,)
     host = _bracketed(_host(parts, text))
-    if host.endswith(_CLOUD):
+    if parts.scheme or parts.port is not None or host.endswith(_CLOUD):
         return (first,)
     if first.startswith("https:"):  # never from TLS to plain HTTP by ourselves
         return (first, f"https://{host}:{CORE_PORT}")
     return (first, f"http://{host}", f"https://{host}", f"https://{host}:{CORE_PORT}")
+
+
+def base_of(url: str) -> str:
+    """A URL without query and final slash, in its shortest form: what all paths of the house are put behind."""
+    return origin_of(url) + urlsplit(url).path.rstrip("/")
 
 
 def origin_of(url: str) -> str:

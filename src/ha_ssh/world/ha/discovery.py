@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, UsageError
-from ha_ssh.world.ha.address import CORE_PORT, candidates, host_of, normalise_url, origin_of
+from ha_ssh.world.ha.address import CORE_PORT, base_of, candidates, host_of, normalise_url
 from ha_ssh.world.ha.trouble import is_manifest
 from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web, addresses_of
 
@@ -22,6 +22,8 @@ USUAL = tuple(
     for scheme, port in (("http", f":{CORE_PORT}"), ("http", ""), ("https", ""))
 )
 """Where Home Assistant is if nobody renamed it."""
+_MANIFEST = "/manifest.json"
+"""Needs no token, and names Home Assistant."""
 _MOMENT = 0.5
 """Seconds that a likelier address gets once another one answered."""
 
@@ -102,12 +104,12 @@ def _dullness(attempt: asyncio.Task[Found]) -> bool:
 async def _identify(url: str, how: str, *, tls: Tls | None, limit: float) -> Found:
     web = Web(url, tls, limit=limit)
     try:
-        answer = await web.get("/manifest.json", follow=True)
-        if not is_manifest(answer):
+        answer = await web.get(_MANIFEST, follow=True)
+        if not is_manifest(answer) or not answer.url.endswith(_MANIFEST):
             raise await web.explain()
     finally:
         await web.close()
-    there = origin_of(answer.url)
+    there = base_of(answer.url.removesuffix(_MANIFEST))
     try:
         addresses = await addresses_of(host_of(there))
     except OSError:  # it answered, so they are only good to know

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
+from ha_ssh.core.redact import redact
 
 _APP = r"(?:app|add-?on|addon)"
 
@@ -214,8 +215,8 @@ def translate(code: str, message: str, *, changing: bool = True) -> HaSshError:
     """
     if code in _CODES:
         ours, text, hints = _CODES[code]
-        return _noted(Refused(ours, text, *hints), message)
-    said = redacted(message)
+        return _noted(Refused(ours, text, *hints), redact(message))
+    said = redact(message)  # it repeats submitted settings, passwords included
     if code == "timeout" or not said.strip():
         return _noted(
             Unreachable(
@@ -230,11 +231,6 @@ def translate(code: str, message: str, *, changing: bool = True) -> HaSshError:
         if found := re.search(row.pattern, said, re.IGNORECASE | re.DOTALL):
             return _noted(Refused(row.code, row.message.format(**found.groupdict()), *row.hints, passing=row.passing), said)
     return Refused("refused", f"Home Assistant refused: {said}", _SUPERVISOR_LOG)
-
-
-def redacted(message: str) -> str:
-    """The message without the values that it quotes: the Supervisor repeats submitted settings, passwords included."""
-    return re.sub(r"\bGot\b.*", "Got ***", message, flags=re.DOTALL)
 
 
 def _noted(error: HaSshError, said: str) -> HaSshError:

@@ -12,7 +12,7 @@ from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.core.logs import strip_colours
 from ha_ssh.core.model import CoreState, SshTrouble
 from ha_ssh.core.secret import Secret
-from ha_ssh.world.ha.address import origin_of
+from ha_ssh.world.ha.address import base_of, origin_of
 from ha_ssh.world.ha.progress import Progress, followed
 from ha_ssh.world.ha.refusals import translate
 from ha_ssh.world.ha.signin import LongLivedToken
@@ -118,9 +118,9 @@ class CoreRoute:
         limit: float = FEW_SECONDS,
         poll_every: float = 2.0,
     ) -> None:
-        self.url = origin_of(url)
+        self.url = base_of(url)
         self._credentials: Credentials = LongLivedToken(self.url, token) if isinstance(token, Secret) else token
-        if self._credentials.origin != self.url:
+        if self._credentials.origin != origin_of(self.url):
             raise Refused(
                 "token-of-another-house",
                 f"The token is for {self._credentials.origin}, so it is not sent to {self.url}.",
@@ -406,7 +406,7 @@ class _Rest:
     """What the two routes to the REST API have in common."""
 
     def __init__(self, url: str, poll_every: float) -> None:
-        self.url = origin_of(url)
+        self.url = base_of(url)
         self._poll_every = poll_every
 
     async def core(self) -> CoreState:

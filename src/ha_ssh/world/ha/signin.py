@@ -140,7 +140,7 @@ class SignIn:
 
     def __init__(self, url: str, *, tls: Tls | None = None, now: Callable[[], float] = time.time) -> None:
         self.origin = origin_of(url)
-        self._web = Web(self.origin, tls)
+        self._web = Web(url, tls)
         self._now = now
 
     async def close(self) -> None:
@@ -215,7 +215,7 @@ class SignIn:
             query = {"response_type": "code", "client_id": callback.client_id, "redirect_uri": callback.url, "state": state}
             if pkce:
                 query |= {"code_challenge": _challenge(verifier), "code_challenge_method": "S256"}
-            address = f"{self.origin}/auth/authorize?{urlencode(query)}"
+            address = f"{self._web.url}/auth/authorize?{urlencode(query)}"
             show(address)
             if open_browser is not None:
                 # a browser that hangs while it starts must not hold up the sign-in or the exit
@@ -234,7 +234,7 @@ class SignIn:
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh.reveal(), "client_id": tokens.client_id}
         answer = await self._web.post("/auth/token", form=form)
         if answer.status in {400, 401, 403} and answer.json() is not None:
-            raise signed_out(self.origin)
+            raise signed_out(self._web.url)
         said = _read(answer, self.origin)
         return replace(tokens, access=Secret(str(said["access_token"])), expires_at=self._ends(said))
 

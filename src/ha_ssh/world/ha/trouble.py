@@ -137,7 +137,7 @@ def of_connection(error: BaseException, url: str) -> HaSshError:
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         return Unreachable(
             "tls-fingerprint",
-            f"The certificate at {url} is not the pinned one: its fingerprint is {error.got.hex()}.",
+            f"The certificate at {url} is not the pinned one: its fingerprint is {error.got.hex(':').upper()}.",
             "If it was renewed on purpose, pin the new one with `--tls-fingerprint`.",
         )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, UnknownCertificate, Unreachable, UsageError
-from ha_ssh.world.ha.address import host_of, origin_of, safe_redirect
+from ha_ssh.world.ha.address import base_of, host_of, safe_redirect
 from ha_ssh.world.ha.trouble import Answer, of_answers, of_connection, redirected
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class Tls:
 
 
 class Web:
-    """A client for one origin; raises `HaSshError` only, with a code that says what is the matter."""
+    """A client for one address; raises `HaSshError` only, with a code that says what is the matter."""
 
     def __init__(self, url: str, tls: Tls | None = None, *, limit: float = FEW_SECONDS) -> None:
-        self.url = origin_of(url)
+        self.url = base_of(url)
         self._tls = tls or Tls()
         self._limit = limit
         self._session: aiohttp.ClientSession | None = None
@@ -208,7 +208,7 @@ async def fingerprint_of(url: str, *, limit: float = FEW_SECONDS) -> str | None:
         return None
     certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.transport.abort()
-    return sha256(certificate).hexdigest() if certificate else None
+    return sha256(certificate).digest().hex(":").upper() if certificate else None
 
 
 class _Elsewhere(Exception):
