@@ -57,3 +57,12 @@ class Refused(HaSshError):
     def __init__(self, code: str, message: str, *hints: str, passing: bool = False) -> None:
         super().__init__(code, message, *hints, exit=Exit.UNREACHABLE)
         self.passing = passing
+
+
+class UnknownCertificate(Unreachable):
+    """A TLS certificate that nobody vouches for; `fingerprint` (SHA-256) is what could be pinned for `url`."""
+
+    def __init__(self, code: str, message: str, *hints: str, url: str, fingerprint: str) -> None:
+        super().__init__(code, message, *hints)
+        self.url = url
+        self.fingerprint = fingerprint
