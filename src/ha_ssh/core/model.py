@@ -75,6 +75,12 @@ class Target:
     """The name under which the house is remembered; names the included file and the host key."""
     machine_id: str | None = None
     """The machine that was there when the house was remembered."""
+    ssh_port: int | None = None
+    """The port that SSH had when the house was remembered, or that somebody names; counts only where the apps cannot be seen."""
+    ssh_user: str | None = None
+    """The login name, likewise."""
+    ssh_app: str | None = None
+    """The slug of the app, likewise."""
 
     @property
     def host_key_alias(self) -> str:
@@ -267,6 +273,8 @@ class Step(Protocol):
     id: ClassVar[str]
     version: ClassVar[int]
     if_failed: ClassVar[IfFailed]
+    keeps: ClassVar[frozenset[type[Any]]]
+    """The facts that stay true whatever it does, so that nobody has to look again."""
 
     @property
     def title(self) -> str:
@@ -374,8 +382,12 @@ class Breakable(Protocol):
         """The house itself, with its knobs."""
         ...
 
+    def save(self, *edits: Edit) -> None:
+        """Change the app's saved settings; it takes them up when it starts."""
+        ...
+
     def restart(self) -> None:
-        """Make the running app take up what is saved."""
+        """Make the app take up what is saved; what comes of it, its state and its log tell."""
         ...
 
     def stop(self) -> None:
@@ -438,6 +450,8 @@ class Check:
     """Breaks this truth in a healthy simulated house; the scene of that name."""
     faults: Mapping[str, Callable[[Breakable], None]] = field(default_factory=dict)
     """Further ways to break it, by the `failure` that the verdict then names; each is a scene of that name."""
+    befalls: Mapping[str, Callable[[Flavour], bool]] = field(default_factory=dict)
+    """Which apps a fault can befall, by failure; every app where it is not named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -862,6 +876,39 @@ class Flavour(Protocol):
         """The paths in the settings that hold secrets."""
         ...
 
+    @property
+    def default_username(self) -> str:
+        """The login name that it has when it is newly installed."""
+        ...
+
+    @property
+    def flaws(self) -> tuple[Flaw, ...]:
+        """What is known to be wrong with some of its versions."""
+        ...
+
+    def drop_packages(self) -> Edit:
+        """The edit that empties the list of extra packages, which are fetched at every start."""
+        ...
+
+    def drop_command(self, command: str) -> Edit | None:
+        """The edit that removes a command which runs at every start; `None` where there are none."""
+        ...
+
+    def end_debugging(self) -> Edit | None:
+        """The edit that ends a mode in which the server takes one connection only; `None` where there is no such mode."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flaw:
+    """A known failure of an app's versions, from `since` on until it was `mended`."""
+
+    failure: str
+    since: str
+    mended: str
+    says: str
+    level: Level
+
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
@@ -879,6 +926,12 @@ class Serving:
     """The command that runs `ha` in a session without a terminal; `{}` stands for its arguments."""
     options_command: str
     """The command that prints the options the app runs with."""
+    packages: tuple[str, ...] = ()
+    """Extra packages that it fetches at every start."""
+    commands: tuple[str, ...] = ()
+    """Commands that it runs at every start."""
+    debugging: bool = False
+    """True where its server takes one connection only, and ends with it."""
 
 
 class Show(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ha_ssh.core.model import Edit, EditOp, SecretRef, Serving
+from ha_ssh.core.model import Edit, EditOp, Flaw, Level, SecretRef, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,26 @@ if TYPE_CHECKING:
     from ha_ssh.core.model import PublicKeyOf
 
 _SSH = ("options", "ssh")
+_PACKAGES = ("options", "packages")
+_COMMANDS = ("options", "init_commands")
+_LOG_LEVEL = ("options", "log_level")
 _PORT = ("network", "22/tcp")
+_FLAWS = (
+    Flaw(
+        failure="agent-sshd-modes",
+        since="2.0.0",
+        mended="2.0.2",
+        says="refuses every key, since it leaves its own key file open to others (`bad ownership or modes`)",
+        level=Level.WRONG,
+    ),
+    Flaw(
+        failure="kex-none",
+        since="21.0.0",
+        mended="21.0.1",
+        says="offers post-quantum key exchange only, which locks out most clients on Windows",
+        level=Level.WRONG,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +47,13 @@ class AdvancedSsh:
     store_port: int | None = 22
     key_ends_password: bool = False
     log_tells_refused_keys: bool = True
+    default_username: str = "hassio"
+    flaws: tuple[Flaw, ...] = _FLAWS
 
     def read(self, settings: Mapping[str, Any]) -> Serving:
         """What the app serves with these settings; the user name is lower-cased by the app itself."""
-        ssh = (settings.get("options") or {}).get("ssh") or {}
+        options = settings.get("options") or {}
+        ssh = options.get("ssh") or {}
         keys = ssh.get("authorized_keys")
         user = str(ssh.get("username") or "").lower()
         root = user == "root"
@@ -46,6 +68,9 @@ class AdvancedSsh:
             forwarding=bool(ssh.get("allow_tcp_forwarding")),
             ha_command="ha {}" if root else "bash -lc 'ha {}'",
             options_command="cat /data/options.json" if root else "sudo -n cat /data/options.json",
+            packages=_texts(options.get("packages")),
+            commands=_texts(options.get("init_commands")),
+            debugging=options.get("log_level") in {"debug", "trace"},
         )
 
     def add_key(self, key: str | PublicKeyOf) -> Edit:
@@ -93,6 +118,22 @@ class AdvancedSsh:
     def secret_paths(self) -> tuple[tuple[str, ...], ...]:
         """The password."""
         return ((*_SSH, "password"),)
+
+    def drop_packages(self) -> Edit:
+        """The edit that empties `packages`."""
+        return Edit(path=_PACKAGES, op=EditOp.SET, value=[], title="empty the list of extra packages (`packages`)")
+
+    def drop_command(self, command: str) -> Edit | None:
+        """The edit that removes one of the `init_commands`."""
+        return Edit(path=_COMMANDS, op=EditOp.REMOVE, value=command, title="remove the command from `init_commands`")
+
+    def end_debugging(self) -> Edit | None:
+        """The edit that sets the log level to `info`: below it, the app runs `sshd` in its debug mode."""
+        return Edit(path=_LOG_LEVEL, op=EditOp.SET, value="info", title="set `log_level` to `info`")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 FLAVOUR = AdvancedSsh()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ha_ssh.core.model import Edit, EditOp, SecretRef, Serving
+from ha_ssh.core.model import Edit, EditOp, Flaw, Level, SecretRef, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
 _KEYS = ("options", "authorized_keys")
 _PASSWORD = ("options", "password")
+_PACKAGES = ("options", "apks")
 _PORT = ("network", "22/tcp")
+_FLAWS = (
+    Flaw(
+        failure="noreply-pw",
+        since="0",
+        mended="9.19.0",
+        says="asks for a password even where only keys are set, and takes none",
+        level=Level.WARN,
+    ),
+    Flaw(failure="shell-sh", since="9.20.0", mended="9.20.1", says="gives a plain `sh` instead of `bash`", level=Level.WARN),
+    Flaw(failure="shell-sh", since="10.0.0", mended="10.0.1", says="gives a plain `sh` instead of `bash`", level=Level.WARN),
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,8 @@ class TerminalSsh:
     store_port: int | None = None
     key_ends_password: bool = True
     log_tells_refused_keys: bool = False
+    default_username: str = "root"
+    flaws: tuple[Flaw, ...] = _FLAWS
 
     def read(self, settings: Mapping[str, Any]) -> Serving:
         """What the app serves with these settings; a missing or odd value counts as its default."""
@@ -47,6 +61,7 @@ class TerminalSsh:
             forwarding=bool(server.get("tcp_forwarding")),
             ha_command="ha {}",
             options_command="cat /data/options.json",
+            packages=_texts(options.get("apks")),
         )
 
     def add_key(self, key: str | PublicKeyOf) -> Edit:
@@ -88,6 +103,22 @@ class TerminalSsh:
     def secret_paths(self) -> tuple[tuple[str, ...], ...]:
         """The password."""
         return (_PASSWORD,)
+
+    def drop_packages(self) -> Edit:
+        """The edit that empties `apks`."""
+        return Edit(path=_PACKAGES, op=EditOp.SET, value=[], title="empty the list of extra packages (`apks`)")
+
+    def drop_command(self, _command: str) -> Edit | None:
+        """It runs none."""
+        return None
+
+    def end_debugging(self) -> Edit | None:
+        """It has no such mode."""
+        return None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 FLAVOUR = TerminalSsh()
