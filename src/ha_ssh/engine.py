@@ -370,10 +370,20 @@ async def _recover(run: Run, result: Converged, savepoint: int) -> None:
         back.failed += again.failed
     undone = {report.id for report in back.undone}
     result.steps = [replace(one, state=StepState.UNDONE) if one.id in undone else one for one in result.steps]
-    result.kept += back.kept
+    result.kept += [*back.kept, *_under_way(run, result)]
     result.stuck += back.failed
     result.put_back = True
     result.changed = bool(back.kept or savepoint)
+
+
+def _under_way(run: Run, result: Converged) -> list[str]:
+    """Name harmless progress that was cut off with the run, and that the house may bring to its end by itself."""
+    error = result.error
+    if isinstance(error, HaSshError) and not (isinstance(error, Unreachable) and error.maybe_done):
+        return []
+    last = _find(run.journal, result.run).entries[-1:]
+    cut_off = [entry for entry in last if entry.if_failed is IfFailed.KEEP and entry.state == "begun"]
+    return [f"{entry.title}: it was under way, and may still come to its end" for entry in cut_off]
 
 
 def _login_is_proven(run: Run, facts: Facts) -> bool:
