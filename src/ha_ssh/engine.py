@@ -40,7 +40,7 @@ from ha_ssh.core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 _RECONNECT_SECONDS = 60.0
 _LATE_SECONDS = 10.0
@@ -58,7 +58,7 @@ class _Round:
         self.reader = reader
         self.target = target
         self.journal = journal
-        self._looks: dict[type[Any], asyncio.Task[Any]] = {}
+        self._looks: dict[type[Any], asyncio.Future[Any]] = {}
 
     async def __call__(self, kind: type[F]) -> F:
         value = await self.state(kind)
@@ -71,6 +71,13 @@ class _Round:
         if kind not in self._looks:
             self._looks[kind] = asyncio.ensure_future(self._look(kind))
         return await self._looks[kind]
+
+    def take_over(self, known: Mapping[type[Any], Any]) -> None:
+        """Take facts as they were seen before, instead of looking."""
+        for kind, value in known.items():
+            seen = asyncio.get_running_loop().create_future()
+            seen.set_result(value)
+            self._looks[kind] = seen
 
     async def _look(self, kind: type[Any]) -> Any:
         try:
@@ -88,10 +95,14 @@ async def look(
     checks: Iterable[Check] = (),
     *,
     fresh: frozenset[str] = frozenset(),
+    known: Facts | None = None,
+    keep: Iterable[type[Any]] = (),
 ) -> Facts:
-    """Read every fact that the checks need, each once; changes nothing."""
+    """Read every fact that the checks need, each once; changes nothing. Facts in `keep` are taken from `known`."""
     kinds = dict.fromkeys((*ACCESS_FACTS, *(kind for check in checks for kind in check.needs)))
     at = _Round(reader, target, journal)
+    if known is not None:
+        at.take_over({kind: value for kind, value in known.items() if kind in set(keep) and not isinstance(value, NotKnown)})
     values = await asyncio.gather(*(at.state(kind) for kind in kinds))
     return Facts(target, dict(zip(kinds, values, strict=True)), fresh=fresh)
 
@@ -322,7 +333,8 @@ async def converge(run: Run, facts: Facts | None = None) -> Converged:
             result.changed = True
             result.steps += await apply(plan, run.home, run.journal, result.run, run.show)
             fresh = result.facts.fresh | {p.step.slug for p in plan.steps if isinstance(p.step, ApplySettings)}
-            result.facts = await look(run.home, run.target, run.journal, run.checks, fresh=fresh)
+            keep = frozenset.intersection(*(planned.step.keeps for planned in plan.steps))
+            result.facts = await look(run.home, run.target, run.journal, run.checks, fresh=fresh, known=result.facts, keep=keep)
         except BaseException as error:  # noqa: BLE001 - whatever ends a run, what must be put back is put back first
             result.error = error
             await _recover(run, result, savepoint)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import sshconfig
-from ha_ssh.core.facts import ALIAS_KEYS, Alias, App, Apps, Doors, OwnFiles, block_path, written
+from ha_ssh.core.facts import ALIAS_KEYS, OF_THE_HOUSE, Alias, App, Apps, Doors, OwnFiles, block_path, written
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -47,6 +47,7 @@ class WriteAlias:
     id: ClassVar[str] = "write-alias"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.PUT_BACK
+    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
 
     @property
     def title(self) -> str:

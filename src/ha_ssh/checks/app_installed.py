@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core.errors import HaSshError, Unreachable
-from ha_ssh.core.facts import Apps, settings_of
+from ha_ssh.core.facts import ALWAYS_SO, Apps, settings_of
 from ha_ssh.core.model import Check, Facts, Fix, Home, IfFailed, Show, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class InstallApp:
     id: ClassVar[str] = "install-app"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
 
     @property
     def title(self) -> str:

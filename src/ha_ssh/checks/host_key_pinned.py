@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import keys, knownhosts
-from ha_ssh.core.facts import Apps, Doors, OwnFiles, with_new_login, written
+from ha_ssh.core.facts import OF_THE_HOUSE, Apps, Doors, OwnFiles, app_and_door, with_new_login, written
 from ha_ssh.core.model import (
     Check,
     Consent,
@@ -44,6 +44,7 @@ class PinHostKeys:
     id: ClassVar[str] = "pin-host-keys"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.PUT_BACK
+    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
 
     @property
     def title(self) -> str:
@@ -101,7 +102,7 @@ def names_of(target: Target, port: int) -> tuple[str, ...]:
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Compare `known_hosts` with the host keys of the proven server."""
-    door = facts[Doors].of(facts[Apps].chosen(want.app))
+    _app, door = app_and_door(want, facts)
     file = facts[OwnFiles].known_hosts
     then = f"pin the server's host keys in `{file.path}`"
     proof, offered = known(door.proof, then), known(door.host_keys, then)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ha_ssh.core.facts import MyKey, with_key, with_new_login
+from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, MyKey, with_key, with_new_login
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -62,6 +62,7 @@ class MakeKey:
     id: ClassVar[str] = "make-key"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
 
     @property
     def title(self) -> str:
@@ -111,6 +112,7 @@ class CloseKeyFile:
     id: ClassVar[str] = "close-key-file"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
 
     @property
     def title(self) -> str:
@@ -152,6 +154,7 @@ class MendKeyFile:
     id: ClassVar[str] = "mend-key-file"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
 
     @property
     def title(self) -> str:

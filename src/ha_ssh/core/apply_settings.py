@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import logs, settings
 from ha_ssh.core.errors import Exit, HaSshError, Unreachable
-from ha_ssh.core.facts import Apps, after_start, settings_of
+from ha_ssh.core.facts import ALWAYS_SO, Apps, after_start, settings_of
 from ha_ssh.core.model import Edit, Facts, Home, IfFailed, PublicKeyOf, SecretRef, Show
 from ha_ssh.core.secret import Secret
 
@@ -35,6 +35,7 @@ class ApplySettings:
     id: ClassVar[str] = "apply-settings"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.PUT_BACK
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
 
     @classmethod
     def of(cls, flavour: Flavour, *edits: Edit) -> ApplySettings:

@@ -5,11 +5,12 @@ A look asks for other facts by `await at(Other)`: that graph gives the order and
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from ha_ssh.core import keys, logs
+from ha_ssh.core import keys, knownhosts, logs
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import (
     At,
@@ -22,16 +23,21 @@ from ha_ssh.core.model import (
     JournalRun,
     KeyState,
     Later,
+    NotKnown,
     PublicKeyOf,
     Ran,
     Serving,
     SshTrouble,
 )
+from ha_ssh.core.settings import apply_edits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ha_ssh.core.model import Reader, Session, Target
+    from ha_ssh.core.model import Reader, Session, Target, Want
+
+SSH_PORT = 22
+"""The port that SSH has where none is named; `known_hosts` leaves it out."""
 
 SETTING_KEYS = ("options", "network", "boot", "watchdog", "auto_update")
 """The parts of an app's info that are settings (POST /addons/<slug>/options takes just these)."""
@@ -137,6 +143,10 @@ class Supervisor:
     supported: bool
     machine_id: str | None
     hostname: str | None
+    latest: str | None = None
+    """The version to which it could be updated."""
+    arch: tuple[str, ...] = ()
+    """The processors that it can run apps for; empty where it does not say."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -153,6 +163,8 @@ class Supervisor:
             supported=own.get("supported") is not False,
             machine_id=info.get("machine_id"),
             hostname=info.get("hostname"),
+            latest=own.get("version_latest") if own.get("update_available") else None,
+            arch=tuple(map(str, info.get("supported_arch") or ())),
         )
 
 
@@ -169,6 +181,18 @@ class App:
     settings: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
     """Why it cannot be installed, where it cannot."""
+    problem_code: str = ""
+    """That reason's code."""
+    arch: tuple[str, ...] = field(default=(), compare=False)
+    """The processors that it is made for."""
+    hidden: bool = field(default=False, compare=False)
+    """True where the store shows it to nobody who has not switched on the advanced mode."""
+    detached: bool = field(default=False, compare=False)
+    """True where it is installed and no store knows it any more."""
+    protected: bool = field(default=True, compare=False)
+    """The protection mode, which keeps Docker from it."""
+    role: str | None = field(default=None, compare=False)
+    """What it may do at the Supervisor."""
 
     @property
     def slug(self) -> str:
@@ -224,7 +248,9 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         except HaSshError as missing:
             if missing.code not in {"no-such-app", "not-in-store", "not-installed"}:
                 raise
-            return App(flavour=flavour, installed=False, available=False, problem=missing.message)
+            return App(
+                flavour=flavour, installed=False, available=False, problem=missing.message, problem_code=missing.code
+            )
     installed = info.get("installed", True) is not False and info.get("version") is not None
     if installed and "options" not in info:
         raise CannotLook("the app's settings are shown to administrators only", because="Core", code="not-admin")
@@ -236,6 +262,11 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         version_latest=info.get("version_latest"),
         state=str(info.get("state") or "unknown"),
         settings=settings_of(info),
+        arch=tuple(map(str, info.get("arch") or ())),
+        hidden=info.get("advanced") is True,
+        detached=info.get("detached") is True,
+        protected=info.get("protected") is not False,
+        role=info.get("hassio_role"),
     )
 
 
@@ -260,9 +291,11 @@ class AppLog:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """The app's own log showed our very login, read over this channel (`https`, `http` or `inside`)."""
+    """What shows that it is the app: its own log, read over this channel (`https`, `http`, `inside`), shows our very login."""
 
     channel: str
+    method: str = "log"
+    """`known-host` where the log is out of reach: the server owns a host key that this computer knows (channel `ssh`)."""
     line: str = field(compare=False, default="")
     at: str = field(compare=False, default="")
     """When it was seen, in ISO 8601."""
@@ -306,19 +339,53 @@ class Doors:
     @classmethod
     async def look(cls, at: At) -> Self:
         """Make one connection to each port; log in where there is a key, else read the banner."""
-        apps = await at(Apps)
         key = await _key_or_none(at)
-        found = {}
-        for slug, app in apps.by_slug.items():
-            if app.installed and app.running and isinstance(app.serving.port, int):
-                found[slug] = await _look_at_door(at, app, key)
-        return cls(by_slug=found)
+        try:
+            apps = (await at(Apps)).by_slug.values()
+        except CannotLook:
+            app = remembered(at.target)
+            if app is None:
+                raise
+            return cls(by_slug={app.slug: await _look_at_door(at, app, key, log=False)})
+        open_ones = [app for app in apps if app.installed and app.running and isinstance(app.serving.port, int)]
+        doors = await asyncio.gather(*(_look_at_door(at, app, key) for app in open_ones))
+        return cls(by_slug={app.slug: door for app, door in zip(open_ones, doors, strict=True)})
 
     def of(self, app: App) -> Door:
         """Return the door of an app; raises `CannotLook` where it has none."""
         if app.slug not in self.by_slug:
             raise CannotLook(f"{app.flavour.name} does not run with a port", because="Apps", code="no-door")
         return self.by_slug[app.slug]
+
+
+def remembered(target: Target) -> App | None:
+    """Return the app as it was remembered, or as flags name it, to look at its door where the house cannot be asked.
+
+    Its settings are the port and the login name alone: nothing else may be judged by them.
+    """
+    if target.ssh_port is None:
+        return None
+    user = target.ssh_user or "root"
+    known = [flavour for flavour in target.apps if flavour.slug == target.ssh_app]
+    fitting = [flavour for flavour in target.apps if user == "root" or flavour.set_username(user) is not None]
+    flavour = next(iter((*known, *fitting, *target.apps)), None)
+    if flavour is None:
+        return None
+    edit = flavour.set_username(user)
+    settings = apply_edits({}, (flavour.set_port(target.ssh_port), *((edit,) if edit else ())))
+    return App(flavour=flavour, installed=True, settings=settings)
+
+
+def app_and_door(want: Want, facts: Facts) -> tuple[App, Door]:
+    """Return the chosen app with its door; where the apps cannot be seen, the remembered one. Raises `CannotLook`."""
+    apps = facts.get(Apps)
+    if not isinstance(apps, NotKnown):
+        app = apps.chosen(want.app)
+    else:
+        app = remembered(facts.target)  # type: ignore[assignment] # None is refused on the next line
+        if app is None:
+            raise CannotLook(apps.reason, because="Apps", code=apps.code)
+    return app, facts[Doors].of(app)
 
 
 async def _key_or_none(at: At) -> MyKey | None:
@@ -329,15 +396,15 @@ async def _key_or_none(at: At) -> MyKey | None:
     return key if key.usable and isinstance(key.public, str) else None
 
 
-async def _look_at_door(at: At, app: App, key: MyKey | None) -> Door:
-    """Make the one connection of this round to an app's port."""
+async def _look_at_door(at: At, app: App, key: MyKey | None, *, log: bool = True) -> Door:
+    """Make the one connection of this round to an app's port; `log` says whether the app's log can be asked for."""
     host, port = at.target.ssh_host, int(app.serving.port or 0)
     before: str | None = None
     try:
         if key is None or at.target.identity is None:
             banner = await at.reader.knock(host, port)
             return Door(host=host, port=port, state=DoorState.OPEN, banner=banner)
-        before = await _log_or_none(at.reader, app.slug)
+        before = await _log_or_none(at.reader, app.slug) if log else None
         async with at.reader.session(host, port, app.serving.user, at.target.identity, at.target.passphrase) as session:
             return await _look_inside(at, app, key, session, before)
     except SshTrouble as trouble:
@@ -356,7 +423,7 @@ async def _look_at_door(at: At, app: App, key: MyKey | None) -> Door:
 
 
 async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: str | None) -> Door:
-    """Learn what a login tells; nothing is sent into the session before the app's log has shown it."""
+    """Learn what a login tells; nothing is sent into the session before it is proven who answers."""
     door = Door(
         host=at.target.ssh_host,
         port=int(app.serving.port or 0),
@@ -366,30 +433,59 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
         admitted=True,
         host_keys=session.host_keys,
     )
-    seen, unproven = await _seen_in_log(at.reader, app, key, session, before)
-    if seen is None:
-        return replace(door, unproven=unproven)
-    ha = await session.run(app.serving.ha_command.format("info --raw-json"))
-    same = _same_machine(ha, await at(Supervisor))
-    if same is False or (same is None and seen.tainted):
+    now = at.reader.clock.date()
+    if before is None and await _is_known_host(at, app, session):
+        proof, tainted = Proof(channel="ssh", method="known-host", line=keys.fingerprint(session.host_key), at=now), False
+    else:
+        seen, unproven = await _seen_in_log(at.reader, app, key, session, before)
+        if seen is None:
+            return replace(door, unproven=unproven)
+        proof, tainted = Proof(channel=at.reader.channel, line=seen.line, at=now), seen.tainted
+    ha = await _answer(session, app.serving.ha_command.format("info --raw-json"))
+    same = _same_machine(ha, await _machine(at))
+    if same is False or (same is None and tainted):
         why = "it names another machine than Home Assistant does" if same is False else "others have written into the app's log"
         return replace(door, unproven=why)
     return replace(
         door,
-        proof=Proof(channel=at.reader.channel, line=seen.line, at=at.reader.clock.date(), same_machine=bool(same)),
-        running=_options_in(await session.run(app.serving.options_command)),
+        proof=replace(proof, same_machine=bool(same)),
+        running=_options_in(await _answer(session, app.serving.options_command)),
         ha=ha.code == 0 and '"result"' in ha.out,
         ha_said=(ha.err or ha.out).strip()[:200],
     )
 
 
-def _same_machine(ha: Ran, supervisor: Supervisor) -> bool | None:
-    """Return whether `ha info` in the session names the machine that the API names; `None` where either does not say."""
+async def _answer(session: Session, command: str) -> Ran:
+    """Run a command; one without an end is a failed command, and says nothing against the login."""
+    try:
+        return await session.run(command)
+    except SshTrouble as trouble:
+        return Ran(code=255, err=trouble.message)
+
+
+async def _is_known_host(at: At, app: App, session: Session) -> bool:
+    """Return whether this computer knows the host key of this connection, under the house's own name or by its address."""
+    text = (await at(OwnFiles)).known_hosts.text or ""
+    host, port = at.target.ssh_host, app.serving.port
+    names = (at.target.host_key_alias, host if port == SSH_PORT else f"[{host}]:{port}")
+    return any(line.public == session.host_key for name in names for line in knownhosts.keys_for(text, name))
+
+
+async def _machine(at: At) -> str | None:
+    """Return the id of the machine that Home Assistant runs on: as it says, else as it was remembered."""
+    try:
+        return (await at(Supervisor)).machine_id
+    except CannotLook:
+        return at.target.machine_id
+
+
+def _same_machine(ha: Ran, machine_id: str | None) -> bool | None:
+    """Return whether `ha info` in the session names that machine; `None` where either does not say."""
     try:
         named = json.loads(ha.out)["data"]["machine_id"]
     except (ValueError, TypeError, KeyError):
         return None
-    return None if not named or not supervisor.machine_id else bool(named == supervisor.machine_id)
+    return None if not named or not machine_id else bool(named == machine_id)
 
 
 async def _log_or_none(reader: Reader, slug: str) -> str | None:
@@ -489,14 +585,33 @@ class Alias:
         if not files.block.exists:
             return cls(name=name, resolved=resolved)
         # After the other login, so that a door that is shut is met once and not twice (sshd punishes probing).
-        doors = await at(Doors)
-        if not any(door.admitted for door in doors.by_slug.values()):
+        try:
+            doors = (await at(Doors)).by_slug.values()
+        except CannotLook:
+            return cls(name=name, resolved=resolved)
+        if not (any(door.admitted for door in doors) or (await _is_locked(at) and any(map(_stands_open, doors)))):
             return cls(name=name, resolved=resolved)
         return cls(name=name, resolved=resolved, login=await at.reader.own_login(name, at.target.passphrase))
 
 
+async def _is_locked(at: At) -> bool:
+    """Return whether our key waits for its passphrase, so that only the user's `ssh`, by an agent, can log in with it."""
+    try:
+        return (await at(MyKey)).state.problem == "locked"
+    except CannotLook:
+        return False
+
+
+def _stands_open(door: Door) -> bool:
+    return door.state is DoorState.OPEN and door.admitted is None
+
+
 ACCESS_FACTS: tuple[type[Any], ...] = (Unfinished, Computer, OwnFiles, MyKey, Core, Supervisor, Apps, Doors, Alias)
 """What every command looks at; a check's `needs` add to it."""
+ALWAYS_SO: frozenset[type[Any]] = frozenset({Computer, Core})
+"""What no step changes."""
+OF_THE_HOUSE: frozenset[type[Any]] = ALWAYS_SO | {Supervisor, Apps, AppLog, Doors}
+"""What a change of the user's own files leaves as it is."""
 
 
 # ------------------------------------------------------------------------------------------------------------- forecast

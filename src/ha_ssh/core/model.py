@@ -677,6 +677,14 @@ class Session(Protocol):
         """Run a command without a terminal; `limit` in seconds."""
         ...
 
+    async def sftp(self) -> str:
+        """Open SFTP and close it again; returns why it does not open, empty where it does."""
+        ...
+
+    async def forward(self, host: str, port: int) -> str:
+        """Open a connection through the server; returns why the server forbids it, empty where it does not (whoever answers)."""
+        ...
+
 
 class Clock(Protocol):
     """Time, so that no test has to wait for it."""
@@ -736,6 +744,15 @@ class Reader(Protocol):
 
     async def key(self, path: str, passphrase: SecretRef | None) -> KeyState:
         """A private key file, opened with the passphrase if one is given."""
+        ...
+
+    @property
+    def terminal(self) -> str | None:
+        """The name of the user's terminal (`$TERM`), `None` where there is none."""
+        ...
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """The addresses that this computer finds for a name, as `ssh` would; empty where it finds none."""
         ...
 
     async def ssh_version(self) -> str | None:
@@ -922,10 +939,19 @@ class Serving:
     """True when a password opens the door."""
     sftp: bool
     forwarding: bool
+    """True when connections may be forwarded through it (`ssh -L`, `-D`, VS Code)."""
     ha_command: str
     """The command that runs `ha` in a session without a terminal; `{}` stands for its arguments."""
     options_command: str
     """The command that prints the options the app runs with."""
+    remote_forwarding: bool = False
+    """True when the app listens for the client (`ssh -R`)."""
+    agent_forwarding: bool = True
+    """True when the client's agent may be used inside (`ssh -A`)."""
+    one_session: bool = False
+    """True when a login shell joins a shared terminal session (tmux)."""
+    hardened: bool = False
+    """True when only few, newer algorithms are offered."""
     packages: tuple[str, ...] = ()
     """Extra packages that it fetches at every start."""
     commands: tuple[str, ...] = ()
