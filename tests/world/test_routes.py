@@ -839,6 +839,20 @@ async def test_no_token_in_the_login():
     assert caught.value.code == "no-supervisor-token"
 
 
+async def test_a_login_that_gets_the_token_by_its_profile():
+    class OfNoRoot(LocalSession):
+        async def run(self, command, *, limit=15.0):
+            profile = command.replace("bash -lc", f"SUPERVISOR_TOKEN={TOKEN} bash -c", 1)
+            return await super().run(profile, limit=limit)
+
+    async with inside("ssh", token="") as (supervisor, route):
+        route._session = session = OfNoRoot("")
+        assert (await route.core()).version == "2026.11.0"
+        assert await route.post("/store/addons/core_ssh/install", {"it's": '"$HOME'}, on_progress=lambda *_: None) == {}
+        assert {"it's": '"$HOME'} in [call[2] for call in supervisor.calls]
+        assert len([command for command in session.commands if "bash -c" not in command]) == 1
+
+
 async def test_nothing_secret_is_readable_in_the_command():
     async with inside("ssh") as (supervisor, route):
         with pytest.raises(Refused):
