@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping
 
-    from ha_ssh.sim.house import House
+    from ha_ssh.sim.house import App, House
     from ha_ssh.sim.running import Running
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "schema.json").read_text("utf-8")))
@@ -106,9 +109,9 @@ class Started:
 class Computer:
     """A profile, and the house that is worked on from it."""
 
-    running: Running
+    running: Running = field(repr=False)
     folder: Path
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     """The house owner's, unless another one is set here."""
 
     def __post_init__(self) -> None:
@@ -135,7 +138,11 @@ class Computer:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a process of this computer knows: nothing of the person who runs the tests."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH")
+            if name in os.environ
+        }
         own = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "HA_SSH_PROFILE": str(self.profile)}
         token = {"HA_SSH_TOKEN": self.token} if self.token else {}
         return kept | own | token | dict(more or {})
@@ -187,6 +194,21 @@ class Computer:
         """Change the house by hand, or read it."""
         return self.running.call(lambda: change(self.house))
 
+    def let_the_house_end_its_work(self) -> None:
+        """Wait until the house does nothing any more that it was asked for."""
+        house = self.house
+
+        async def idle() -> None:
+            told = asyncio.Event()
+            stop = house.subscribe(lambda _event: told.set())
+            while house.jobs:
+                told.clear()
+                await told.wait()
+            stop()
+            await house.settled()
+
+        asyncio.run_coroutine_threadsafe(idle(), self.running.loop).result(PATIENCE)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything in the house that a run could change."""
         found: dict[str, Any] = self.turn(lambda house: house.snapshot())
@@ -213,7 +235,30 @@ class Computer:
         path.chmod(mode)
         return path
 
+    def keep(self) -> Callable[[], None]:
+        """Keep house and profile as they are now; returns what brings them back."""
+        apps = self.turn(lambda house: _copied(house.apps))
+        kept = self.folder / "kept"
+        shutil.rmtree(kept, ignore_errors=True)
+        if self.profile.exists():
+            shutil.copytree(self.profile, kept, symlinks=True)
+
+        def bring_back() -> None:
+            self.turn(lambda house: setattr(house, "apps", _copied(apps)))
+            shutil.rmtree(self.profile, ignore_errors=True)
+            if kept.exists():
+                shutil.copytree(kept, self.profile, symlinks=True)
+
+        return bring_back
+
     def admitted(self, slug: str = "core_ssh") -> frozenset[str]:
         """Every credential that the running app admits."""
         found: frozenset[str] = self.turn(lambda house: house.admitted(slug))
         return found
+
+
+def _copied(apps: Mapping[str, App]) -> dict[str, App]:
+    return {
+        slug: replace(app, options=copy.deepcopy(app.options), network=dict(app.network), log=list(app.log), sessions=[])
+        for slug, app in apps.items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ha_ssh import engine
@@ -19,13 +20,15 @@ async def undo(tools: Tools) -> Report:
     if tools.options.list_only:
         return _list(tools)
     with tools.lock():
+        if not tools.options.dry_run:
+            _close_what_did_nothing(tools)
         run = _choose(tools)
         if run is None:
             return Report(command="undo")
         report = Report(command="undo", steps=[_planned(title, step) for title, step in _what(run)])
         if not await _agreed(tools, run, report):
             return report
-        entered = await enter(tools)
+        entered = await enter(_at_the_house_of(run, tools))
         back = await engine.put_back(run, entered.home, tools.journal, tools.show, everything=True)
         report.steps, report.kept, report.changed = back.undone, back.kept, bool(back.undone)
         if back.failed:
@@ -40,8 +43,22 @@ async def undo(tools: Tools) -> Report:
         return report
 
 
+def _at_the_house_of(run: JournalRun, tools: Tools) -> Tools:
+    """Aim at the house that the run changed: a run that was cut off may be all that is known of it."""
+    url = tools.options.url or run.target.get("url")
+    return replace(tools, options=replace(tools.options, house=run.house, url=url))
+
+
+def _close_what_did_nothing(tools: Tools) -> None:
+    """Close every run that was cut off before its first change."""
+    for run in tools.journal.runs():
+        if run.state == "open" and not run.entries:
+            tools.journal.close(run.id, "undone")
+
+
 def _choose(tools: Tools) -> JournalRun | None:
-    runs = [run for run in tools.journal.runs() if run.state != "undone" and run.entries]
+    house = tools.options.house
+    runs = [run for run in tools.journal.runs() if run.state != "undone" and run.entries and house in {None, run.house}]
     wanted = tools.options.run_id
     if wanted is None:
         return runs[-1] if runs else None

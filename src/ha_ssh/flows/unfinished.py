@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 async def meet_unfinished(tools: Tools, entered: Entered) -> str | None:
     """Return the id of the unfinished run to carry on, or `None`; puts it back first where that is what people want."""
-    runs = [run for run in tools.journal.runs() if run.state == "open" and run.house == entered.name]
+    runs = [run for run in tools.journal.runs() if run.state == "open" and _is_of(run, entered)]
     if not runs:
         return None
     run = runs[-1]
@@ -28,6 +28,11 @@ async def meet_unfinished(tools: Tools, entered: Entered) -> str | None:
         return run.id
     await _undo(tools, entered, run)
     return None
+
+
+def _is_of(run: JournalRun, entered: Entered) -> bool:
+    """Say whether a run was for this house: a house that is not remembered yet has but the name that any first house gets."""
+    return run.house == entered.name and (entered.known is not None or run.target.get("url") == entered.url)
 
 
 async def _undo(tools: Tools, entered: Entered, run: JournalRun) -> None:
