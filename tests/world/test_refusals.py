@@ -81,7 +81,7 @@ def test_every_recorded_failure_is_known():
         ("Add-on core_ssh not supported on this platform, supported architectures: aarch64, amd64", "not-supported", False),
         ("App core_ssh not supported on this machine, supported machine types: green", "not-supported", False),
         ("'x' blocked from execution, unsupported system architecture", "not-supported", False),
-        ("Your IP address has made too many requests to Docker Hub which activated a rate limit.", "registry-limit", True),
+        ("Your IP address has made too many requests to Docker Hub which activated a rate limit.", "registry-limit", False),
         ("GitHub Container Registry rate limited", "registry-limit", True),
         ("Container registry rate limit exceeded", "registry-limit", True),
         ("Can't install ghcr.io/home-assistant/amd64-addon-ssh:10.4.0: 500", "image-failed", False),

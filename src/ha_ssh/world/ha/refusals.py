@@ -157,10 +157,16 @@ ROWS: tuple[Row, ...] = (
         ("Both SSH apps need a 64-bit system, aarch64 or amd64, and a recent Home Assistant.",),
     ),
     Row(
-        r"too many requests|rate.?limit|toomanyrequests",
+        r"docker ?hub|toomanyrequests",
+        "registry-limit",
+        "Docker Hub answers no more requests from this house for now.",
+        ("Try again in some hours, or sign in to Docker Hub: Settings -> Apps -> App store -> three dots -> Registries.",),
+    ),
+    Row(
+        r"too many requests|rate.?limit",
         "registry-limit",
         "The registry that the app comes from answers no more requests from this house for now.",
-        ("Try again in an hour.",),
+        ("Try again in some minutes.",),
         passing=True,
     ),
     Row(

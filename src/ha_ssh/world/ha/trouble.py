@@ -105,6 +105,10 @@ def of_answer(answer: Answer, url: str) -> HaSshError:
             "Home Assistant is still being installed on this machine.",
             "That takes up to 20 minutes; try again then.",
         )
+    return _no_home_assistant(url)
+
+
+def _no_home_assistant(url: str) -> HaSshError:
     return Unreachable(
         "not-home-assistant",
         f"Something answers at {url}, but it is not Home Assistant.",
@@ -157,6 +161,8 @@ def of_connection(error: BaseException, url: str) -> HaSshError:
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return _of_connecting(cause, url)
+    if isinstance(error, aiohttp.ClientResponseError):  # what answers does not speak HTTP
+        return _no_home_assistant(url)
     hint = f"If this port wants TLS: `--url {url.replace('http:', 'https:', 1)}`."
     hints = (hint,) if isinstance(error, aiohttp.ServerDisconnectedError) and url.startswith("http:") else ()
     return Unreachable("dropped", f"The connection to {url} broke off ({str(error) or type(error).__name__}).", *hints)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ha_ssh.core.secret import Secret
 
-FEW_SECONDS = 6.0
+FEW_SECONDS = 5.0
 """How long a connection and a quick answer may take."""
 
 _LARGEST = 16 * 1024 * 1024
