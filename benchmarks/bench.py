@@ -120,7 +120,7 @@ def heavy_imports(flag: str) -> Figure:
 def quick_house() -> list[Figure]:
     """A house without delays: what the checks, the proof and the journal cost; and what memory it takes."""
     ours, theirs = Side(label="ha-ssh setup", run=setup(0, 0)), Side(label="bare script", run=bare_setup(0, 0))
-    interleave(5, ours, theirs)
+    interleave(9, ours, theirs)
     memory = Figure(
         what="peak memory of `ha-ssh setup`",
         ours=f"{ours.peak_mb:.0f} MB",

@@ -128,7 +128,11 @@ def main(*flags: str) -> int:
     """Write every page, or with `--check` compare them; returns an exit code."""
     stale = []
     for name, make in PAGES.items():
-        page, wanted = DOCS / name, make()
+        try:
+            page, wanted = DOCS / name, make()
+        except RuntimeError as problem:
+            print(f"docs/{name} cannot be made: {problem}", file=sys.stderr)
+            return 1
         there = page.read_text(encoding="utf-8") if page.is_file() else ""
         if there == wanted:
             continue
