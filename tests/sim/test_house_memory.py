@@ -176,7 +176,7 @@ async def test_a_session_and_what_it_tells() -> None:
         assert json.loads(ran.out) == home.house.app(OFFICIAL).options
         assert json.loads((await session.run("ha info --raw-json")).out)["result"] == "ok"
         assert (await session.run("true")).code == 0
-        assert (await session.run("rm -rf /")).code == 127
+        assert (await session.run("no-such-program")).code == 127
         home.house.restart_now(OFFICIAL)
         with pytest.raises(SshTrouble) as lost:
             await session.run("true")

@@ -243,13 +243,14 @@ def test_an_impostor_lets_everybody_in_and_the_log_shows_nothing() -> None:
     assert house.admitted(OFFICIAL) == {f"root key {KEY}"}
 
 
-def test_a_forger_gets_a_lie_into_the_log_but_no_line_of_its_own() -> None:
+def test_a_forger_gets_a_perfect_line_into_the_log_beside_words_of_its_own() -> None:
     house = running(OFFICIAL, KEY)
     house.knobs.door = "forger"
     house.login(OFFICIAL, "root", key_line=KEY)
-    last = house.app(OFFICIAL).log[-1]
-    assert "Accepted publickey for root" in last
-    assert last.startswith("Invalid user ")
+    farewell, lie, end = house.app(OFFICIAL).log[-3:]
+    assert lie.startswith("Accepted publickey for root")
+    assert farewell.startswith("Received disconnect")
+    assert end.endswith("[preauth]")
 
 
 def test_a_stranger_lets_nobody_in() -> None:

@@ -721,7 +721,7 @@ class Reader(Protocol):
         ...
 
     async def log(self, slug: str) -> str:
-        """The app's log as plain text, newest line last, without colour codes."""
+        """The log of an app (or of the `supervisor`) as plain text, newest line last, without colour codes."""
         ...
 
     def session(
@@ -883,6 +883,13 @@ class Flavour(Protocol):
 
     def set_forwarding(self, on: bool) -> Edit:
         """The edit that lets TCP connections be forwarded."""
+        ...
+
+    def allow(self, what: str) -> Edit | None:
+        """The edit that allows `sftp`, `remote-forwarding`, `agent-forwarding`, `old-clients` or (each login its) `own-session`.
+
+        `None` where the app has no setting for it.
+        """
         ...
 
     def refuses(self, settings: Mapping[str, Any]) -> str | None:

@@ -58,6 +58,9 @@ class AdvancedSsh:
         user = str(ssh.get("username") or "").lower()
         root = user == "root"
         password = bool(ssh.get("password"))
+        shared = bool((settings.get("options") or {}).get("share_sessions"))
+        # A login shell joins tmux where sessions are shared, unless it believes to be in there already.
+        ha = "ha {}" if root else f"{'TMUX=1 ' if shared else ''}bash -lc 'ha {{}}'"
         return Serving(
             user=user,
             port=(settings.get("network") or {}).get("22/tcp"),
@@ -66,8 +69,12 @@ class AdvancedSsh:
             password_login=password,
             sftp=bool(ssh.get("sftp")) and root,
             forwarding=bool(ssh.get("allow_tcp_forwarding")),
-            ha_command="ha {}" if root else "bash -lc 'ha {}'",
+            ha_command=ha,
             options_command="cat /data/options.json" if root else "sudo -n cat /data/options.json",
+            remote_forwarding=bool(ssh.get("allow_remote_port_forwarding")),
+            agent_forwarding=bool(ssh.get("allow_agent_forwarding")),
+            one_session=shared,
+            hardened=not ssh.get("compatibility_mode"),
             packages=_texts(options.get("packages")),
             commands=_texts(options.get("init_commands")),
             debugging=options.get("log_level") in {"debug", "trace"},
@@ -102,6 +109,20 @@ class AdvancedSsh:
         """The edit that lets TCP connections be forwarded."""
         title = f"{'allow' if on else 'forbid'} TCP forwarding"
         return Edit(path=(*_SSH, "allow_tcp_forwarding"), op=EditOp.SET, value=on, title=title)
+
+    def allow(self, what: str) -> Edit | None:
+        """The edit of the switch for it; SFTP works for `root` only."""
+        switches = {
+            "sftp": ((*_SSH, "sftp"), True, "switch SFTP on"),
+            "remote-forwarding": ((*_SSH, "allow_remote_port_forwarding"), True, "allow remote forwarding"),
+            "agent-forwarding": ((*_SSH, "allow_agent_forwarding"), True, "allow agent forwarding"),
+            "old-clients": ((*_SSH, "compatibility_mode"), True, "offer older algorithms too"),
+            "own-session": (("options", "share_sessions"), False, "give each login its own session"),
+        }
+        if what not in switches:
+            return None
+        path, value, title = switches[what]
+        return Edit(path=path, op=EditOp.SET, value=value, title=title)
 
     def refuses(self, settings: Mapping[str, Any]) -> str | None:
         """Why the app would not run: no login, no user name, or SFTP for anyone but root."""

@@ -61,6 +61,7 @@ class TerminalSsh:
             forwarding=bool(server.get("tcp_forwarding")),
             ha_command="ha {}",
             options_command="cat /data/options.json",
+            remote_forwarding=bool(server.get("tcp_forwarding")),
             packages=_texts(options.get("apks")),
         )
 
@@ -92,6 +93,10 @@ class TerminalSsh:
         """The edit that lets TCP connections be forwarded."""
         path = ("options", "server", "tcp_forwarding")
         return Edit(path=path, op=EditOp.SET, value=on, title=f"{'allow' if on else 'forbid'} TCP forwarding")
+
+    def allow(self, what: str) -> Edit | None:
+        """Remote forwarding comes with forwarding; for the rest it has no switch, and needs none."""
+        return self.set_forwarding(on=True) if what == "remote-forwarding" else None
 
     def refuses(self, settings: Mapping[str, Any]) -> str | None:
         """Why the app would not run: it needs a key or a password as soon as it has a port."""

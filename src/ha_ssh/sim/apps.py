@@ -405,6 +405,8 @@ class AppKind:
     """What its start script does; `None` for an app that has nothing to do with SSH."""
     says_host_keys: bool = False
     """True where the first start prints the fingerprints into the log."""
+    programs: tuple[str, ...] = ()
+    """What its image has beside a shell and the usual tools."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of its info."""
 
@@ -478,6 +480,7 @@ ADVANCED = AppKind(
     host_keys=("rsa", "ed25519"),
     start=start_advanced,
     says_host_keys=True,
+    programs=("rsync", "mosh-server"),
     more={
         "homeassistant": "0.92.0b2",
         "rating": 1,

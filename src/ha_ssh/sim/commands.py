@@ -232,7 +232,7 @@ async def _command_or_which(call: Call) -> int:
         call.name, call.args = (call.args or ["true"])[0], call.args[1:]
         return await call.shell.command(call)
     names = [arg for arg in call.args if not arg.startswith("-")]
-    known = [name for name in names if name in COMMANDS]
+    known = [name for name in names if (name in COMMANDS and name != "bash") or call.shell.root.has(f"/usr/bin/{name}")]
     for name in known:
         call.say(name if call.name == "command" and name in _BUILT_IN else f"/usr/bin/{name}")
     return 0 if names and known == names else 127 if call.name == "command" else 1

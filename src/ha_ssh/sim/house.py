@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from ha_ssh.core.model import Clock
     from ha_ssh.sim.keys import HostKey, KeyMaker
 
+TERMINALS = ("ansi", "dumb", "linux", "screen", "screen-256color", "tmux", "tmux-256color", "vt100", "xterm", "xterm-256color")
+"""The terminals that an app's image knows."""
 CLIENT_IP = "192.168.1.50"
 """The address from which logins come unless another is named."""
 
@@ -162,9 +164,9 @@ class Knobs:
     door: str = ""
     """Who answers on the SSH ports; empty for the apps themselves.
 
-    `impostor` (another server: every login succeeds, the app's log shows nothing), `forger` (an impostor that tries to make the
-    log tell a lie), `stranger` (another server that admits nobody); else a `DoorState`, such as `not-ssh` or `timeout`, which
-    every connection there meets.
+    `impostor` (another server: every login succeeds, the app's log shows nothing), `forger` (an impostor that makes the app's log
+    show the very line of a login, by a farewell with line feeds in it), `stranger` (another server that admits nobody); else a
+    `DoorState`, such as `not-ssh` or `timeout`, which every connection there meets.
     """
     penalties: bool = True
     """sshd's PerSourcePenalties."""
@@ -174,6 +176,35 @@ class Knobs:
     """An address translation stands between: the house sees other source ports than the client."""
     ha_fails: bool = False
     """`ha` has no token in an SSH session."""
+    banner: str = "SSH-2.0-OpenSSH_10.0"
+    """How the server behind the SSH ports introduces itself."""
+    vain_password: bool = False
+    """The servers offer `keyboard-interactive` although no password opens the door."""
+    sftp_broken: bool = False
+    """SFTP does not open, whatever the settings say."""
+    without: set[str] = field(default_factory=set)
+    """Programs that the containers lack."""
+    terminals: set[str] = field(default_factory=lambda: set(TERMINALS))
+    """The terminals that the containers know."""
+    front: str = ""
+    """What stands in the way to Core: `untrusted-proxy`, `no-websocket`, `timed-out` (nobody answers), or a certificate that is
+    `tls-self-signed`, `tls-expired` or `tls-name-mismatch`."""
+    store_stale: bool = False
+    """The store is empty until it is reloaded."""
+    mirrors_down: bool = False
+    """Extra packages cannot be fetched, though the internet is there."""
+    image_broken: set[str] = field(default_factory=set)
+    """Apps (slugs) whose image is damaged until the Supervisor repairs it."""
+    data_damaged: set[str] = field(default_factory=set)
+    """Apps whose own data folder cannot be written, as after an odd restore."""
+    dies_silently: set[str] = field(default_factory=set)
+    """Apps whose container ends before it has logged anything."""
+    arch: str = "aarch64"
+    """The processor of the machine."""
+    cgnat: bool = False
+    """The house has an address that its internet provider shares among customers."""
+    disk_worn: int | None = None
+    """How much of the disk's life is used up, in percent."""
 
 
 # -------------------------------------------------------------------------------------------------------------- people
@@ -249,6 +280,11 @@ class App:
     watchdog: bool = False
     auto_update: bool = False
     protected: bool = True
+    detached: bool = False
+    hidden: bool = False
+    """Shown in the store only in the advanced mode."""
+    role: str = ""
+    """What it may do at the Supervisor; empty for what its configuration says."""
     state: str = "unknown"
     running: Running | None = None
     log: list[str] = field(default_factory=list)
@@ -331,6 +367,7 @@ class House:
         """The jobs that run now."""
         self.secrets: dict[str, str] = {}
         """The names in `secrets.yaml` with their values."""
+        self.supervisor_log: list[str] = []
 
         self.users: list[User] = []
         self.tokens: dict[str, Token] = {}
@@ -349,6 +386,7 @@ class House:
         self._numbers = itertools.count(1)
         self._moment: float | None = None
         self._penalties: dict[str, _Penalty] = {}
+        self._shut_until = 0.0
         self._foreign_keys: tuple[HostKey, ...] = ()
         self._busy: dict[str, str] = {}
         self._rescheduled = asyncio.Event()
@@ -528,15 +566,11 @@ class House:
         self._publish(app)
         number = app.starts = app.starts + 1
         options = copy.deepcopy(self._resolved(app.options))
-        boot = Boot(log=(), kept_keys=app.kept_keys)
-        if app.kind.start is not None:
-            around = Surroundings(
-                port=app.port,
-                kept_keys=app.kept_keys,
-                online=not self.knobs.offline,
-                taken=frozenset(self.ports_in_use(but=slug)),
-            )
-            boot = app.kind.start(options, around)
+        if slug in self.knobs.dies_silently:
+            self._becomes(app, "started")
+            self.later(self.knobs.dies_after, lambda: self._die(slug, number, silently=True))
+            return
+        boot = self._booted(app, options)
         app.log.append("s6-rc: info: service s6rc-oneshot-runner: starting")
         app.kept_keys = boot.kept_keys
         if boot.host_keys and not app.host_keys:
@@ -547,6 +581,25 @@ class House:
         self._becomes(app, "started")
         if boot.failed:
             self.later(self.knobs.dies_after, lambda: self._die(slug, number))
+
+    def _booted(self, app: App, options: dict[str, Any]) -> Boot:
+        """What a start of an app comes to."""
+        failures = {
+            "exec /init: exec format error": self.knobs.image_broken,
+            "FATAL: Failed to create a persistent .ssh folder": self.knobs.data_damaged,
+        }
+        for line, slugs in failures.items():
+            if app.slug in slugs:
+                return Boot(log=(line,), kept_keys=app.kept_keys, failed=True)
+        if app.kind.start is None:
+            return Boot(log=(), kept_keys=app.kept_keys)
+        around = Surroundings(
+            port=app.port,
+            kept_keys=app.kept_keys,
+            online=not (self.knobs.offline or self.knobs.mirrors_down),
+            taken=frozenset(self.ports_in_use(but=app.slug)),
+        )
+        return app.kind.start(options, around)
 
     def stop_now(self, slug: str) -> None:
         """Stop an app at once; its open sessions end."""
@@ -667,12 +720,17 @@ class House:
                 raise Refusal(f"Cannot start {word} {app.slug} because port {port} is already in use")
         self.issues = [each for each in self.issues if (each["type"], each["reference"]) != ("app_port_conflict", app.slug)]
 
-    def _die(self, slug: str, number: int) -> None:
+    def _die(self, slug: str, number: int, *, silently: bool = False) -> None:
         app = self.apps[slug]
         if app.starts == number and app.state == "started":
             app.running = None
             app.sessions.clear()
-            app.log.append("s6-rc: warning: unable to start service legacy-cont-init: command exited 1")
+            if silently:
+                self.supervisor_log.append(
+                    f"{self.clock.date()} WARNING (MainThread) [supervisor.apps.manager] App {slug} exited with non-zero exit code 137"
+                )
+            else:
+                app.log.append("s6-rc: warning: unable to start service legacy-cont-init: command exited 1")
             self._becomes(app, "error")
 
     def _becomes(self, app: App, state: str) -> None:
@@ -701,8 +759,10 @@ class House:
         return lines
 
     def log_text(self, slug: str) -> str:
-        """The app's log as the API gives it; raises `Refusal` where it is not installed."""
+        """The log of an app (or of the `supervisor`) as the API gives it; raises `Refusal` where it is not installed."""
         self.tick()
+        if slug == "supervisor":
+            return "".join(f"{line}\n" for line in self.supervisor_log)
         app = self.app(slug)
         if not app.installed:
             raise Refusal(f"{self._app_word} is not installed")
@@ -736,7 +796,13 @@ class House:
             return ("publickey", "password")
         if sshd is None:
             return ()
-        return ("publickey",) if sshd.password is None else ("publickey", "password")
+        vain = ("keyboard-interactive",) if self.knobs.vain_password else ()
+        return ("publickey", *vain) if sshd.password is None else ("publickey", "password", *vain)
+
+    @property
+    def banner(self) -> str:
+        """How the server behind the SSH ports introduces itself."""
+        return self.knobs.banner
 
     def host_keys(self, slug: str) -> tuple[HostKey, ...]:
         """The host keys that a connection meets: the app's, or those of whoever stands in its place."""
@@ -802,7 +868,7 @@ class House:
         if self.foreign:
             if self.knobs.door == "forger" and key is not None:
                 lie = f"Accepted publickey for {user} from {source_ip} port {port} ssh2: {key.short} {key.fingerprint}"
-                app.log.append(f"Invalid user {lie} from 192.168.1.66 port 40666")
+                app.log += ["Received disconnect from 192.168.1.66 port 40666:11: bye", lie, "bye [preauth]"]
             return Login(slug, user, source_ip, port, accepted, key)
         lines = self._login_lines(app, user, key, accepted, f"{source_ip} port {port}", by_password=password is not None)
         app.log.extend(lines)
@@ -874,7 +940,19 @@ class House:
     def penalised(self, source_ip: str) -> bool:
         """Say whether every new SSH connection from an address is reset now."""
         penalty = self._penalties.get(source_ip)
-        return self.knobs.penalties and penalty is not None and penalty.shut and penalty.until > self.clock.now()
+        shut = penalty is not None and penalty.shut and penalty.until > self.clock.now()
+        return self.knobs.penalties and (shut or self._shut_until > self.clock.now())
+
+    def penalise_everybody(self, seconds: float) -> None:
+        """Reset every new SSH connection for a while, as after many failed logins."""
+        self._shut_until = self.clock.now() + seconds
+
+    def turn_away(self, slug: str, source_ip: str, source_port: int) -> None:
+        """Write into the app's log that a connection was dropped for a penalty."""
+        app = self.apps[slug]
+        port = app.sshd.port if app.sshd else 22
+        route = f"from [{source_ip}]:{source_port} on [{self.address}]:{port}"
+        app.log.append(f"drop connection #0 {route} penalty: failed authentication")
 
     def admitted(self, slug: str) -> frozenset[str]:
         """Every credential that the running app admits now: `USER key TYPE BASE64`, `USER password DIGEST`."""
@@ -1007,8 +1085,13 @@ class House:
         reading = self._reading(path, admin=admin) if method == "GET" else None
         if reading is not None:
             return reading
-        if method == "POST" and path == "/store/reload":
-            return _Action(dict)
+        own = {
+            "/store/reload": {"store_stale": False},
+            "/supervisor/repair": {"image_broken": set[str]()},
+            "/supervisor/update": {"update_needed": False},
+        }.get(path)
+        if method == "POST" and own is not None:
+            return _Action(lambda: self._managed(own))
         found = re.fullmatch(
             r"/(store/)?addons/([^/]+)/(install|update|options|options/validate|start|stop|restart|uninstall|security)", path
         )
@@ -1020,6 +1103,14 @@ class House:
         if store or verb == "install":
             raise Refusal("404: Not Found", 404)
         return self._app_action(slug, verb, {} if data is None else data)
+
+    def _managed(self, better: Mapping[str, Any]) -> dict[str, Any]:
+        """What the Supervisor does for itself: some knobs are as they should be again."""
+        if "update_needed" in better and self.knobs.update_needed:
+            self.supervisor_version = answers.NEXT_SUPERVISOR
+        for knob, value in better.items():
+            setattr(self.knobs, knob, value)
+        return {}
 
     def _reading(self, path: str, *, admin: bool) -> _Action | None:
         plain: dict[str, Callable[[], Any]] = {
@@ -1061,14 +1152,19 @@ class House:
                     f"An unknown error occurred with {self._app_word.lower()} {slug}. Check Supervisor logs for details"
                 )
             return _Action(lambda: answers.stats(app))
-        if not app.installed and (self.knobs.old_supervisor or self.knobs.store_empty):
+        if not app.installed and (self.knobs.old_supervisor or self.store_is_empty):
             raise Refusal(
-                f"{self._app_word} {slug} does not exist" if self.knobs.store_empty else f"{self._app_word} is not installed", 404
+                f"{self._app_word} {slug} does not exist" if self.store_is_empty else f"{self._app_word} is not installed", 404
             )
         return _Action(lambda: {k: v for k, v in answers.app_info(app, self).items() if admin or k != "options"})
 
+    @property
+    def store_is_empty(self) -> bool:
+        """True while no app can be installed."""
+        return self.knobs.store_empty or self.knobs.store_stale
+
     def _in_store(self) -> Iterable[App]:
-        return () if self.knobs.store_empty else self.apps.values()
+        return () if self.store_is_empty else self.apps.values()
 
     def _store_app(self, slug: str) -> App:
         if slug not in {app.slug for app in self._in_store()}:

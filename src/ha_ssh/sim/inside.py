@@ -52,8 +52,25 @@ class Inside:
     def shell(self, slug: str, user: str, *, interactive: bool = False) -> Shell:
         """Return the shell of a login; one with a terminal becomes root by `sudo -i`, a plain command does not."""
         who = "root" if interactive else user
+        self._furnish(slug)
         token = "" if self.house.knobs.ha_fails else self.token
         return login_shell(self.root(slug), who, self.supervisor, token=token, with_token=who == "root")
+
+    def _furnish(self, slug: str) -> None:
+        """Put the programs and terminals in place that the image has; none of those programs does anything here."""
+        root, app = self.root(slug), self.house.app(slug)
+        extra = app.running.options.get("apks") or app.running.options.get("packages") or [] if app.running else []
+        there = {"bash", *app.kind.programs, *extra} - self.house.knobs.without
+        for name in ("bash", "rsync", "mosh-server"):
+            path = f"/usr/bin/{name}"
+            if name in there:
+                root.write(path, "", mode=0o755)
+            elif root.has(path):
+                root.remove(path)
+        if root.has("/etc/terminfo"):
+            root.remove("/etc/terminfo")
+        for name in self.house.knobs.terminals:
+            root.write(f"/etc/terminfo/{name[0]}/{name}", "")
 
     async def supervisor(self, method: str, path: str, data: Any) -> tuple[int, str]:
         """Answer a call that comes from inside the house."""

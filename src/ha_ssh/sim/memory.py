@@ -38,6 +38,7 @@ from ha_ssh.core.model import (
 from ha_ssh.sim import answers, openssh
 from ha_ssh.sim.apps import public_key
 from ha_ssh.sim.house import CLIENT_IP, Dropped, Refusal
+from ha_ssh.sim.inside import Inside
 from ha_ssh.sim.keys import MadeUpKeys
 
 if TYPE_CHECKING:
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from ha_ssh.sim.house import House, Login
 
 T = TypeVar("T")
-
-BANNER = "SSH-2.0-OpenSSH_10.0"
-
 
 # ------------------------------------------------------------------------------------------------------- what goes wrong
 
@@ -113,6 +111,8 @@ class Computer:
     user: str = "me"
     ssh_version: str | None = "OpenSSH_9.9p1, OpenSSL 3.4.0"
     address: str = CLIENT_IP
+    terminal: str | None = "xterm-256color"
+    """Its `$TERM`."""
     files: dict[str, FileNode] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     """Paths that are folders even where no file lies in them."""
@@ -347,9 +347,23 @@ class MemorySession:
     methods: tuple[str, ...]
     source_port: int
     alive: Callable[[], None]
+    inside: Inside
+
+    async def sftp(self) -> str:
+        """Say why SFTP does not open."""
+        sshd = self.house.app(self.login.slug).sshd
+        if self.house.knobs.sftp_broken or sshd is None or not sshd.sftp:
+            return "Session request failed"
+        return ""
+
+    async def forward(self, host: str, port: int) -> str:
+        """Say why no connection is forwarded to a place."""
+        del host, port
+        sshd = self.house.app(self.login.slug).sshd
+        return "" if sshd is not None and sshd.tcp_forwarding else "open failed"
 
     async def run(self, command: str, *, limit: float = 15.0) -> Ran:
-        """Run one of the few commands that there are: `ha info`, reading the options, `true`."""
+        """Run `ha info`, read the options, or hand a command to the house's own shell."""
         self.alive()
         self.house.tick()
         app = self.house.app(self.login.slug)
@@ -365,10 +379,13 @@ class MemorySession:
                 return Ran(code=1, err="cat: can't open '/data/options.json': Permission denied")
             return Ran(code=0, out=json.dumps(app.running.options))
         if "ha info" in command:
+            if app.running.options.get("share_sessions") and re.search(r"^bash -l", command):
+                return Ran(code=1, err="open terminal failed: not a terminal\n")
             if self.house.knobs.ha_fails or not (root or re.search(r"\bbash -l", command)):
                 return Ran(code=1, out="Error: Unexpected server response. Status code: 401\n")
             return Ran(code=0, out=json.dumps({"result": "ok", "data": answers.info(self.house)}))
-        return Ran(code=0) if command == "true" else Ran(code=127, err=f"sh: {command.split()[0]}: not found")
+        ended = await self.inside.shell(self.login.slug, self.login.user).run(command)
+        return Ran(code=ended.code, out=ended.out.decode(), err=ended.err.decode())
 
 
 class MemoryHome:
@@ -394,6 +411,7 @@ class MemoryHome:
         """The changes that this process began, in order."""
         self.looks = 0
         """How often the house or its SSH server was asked for something."""
+        self.inside = Inside(house)
         self._only_looking = False
         self._dead = False
         self._gone_until = 0.0
@@ -462,6 +480,10 @@ class MemoryHome:
         self.house.tick()
         if self.house.knobs.core_down or self.clock.now() < self._gone_until:
             raise Unreachable("connection-refused", "Home Assistant does not answer")
+        if self.house.knobs.front:
+            raise Unreachable(self.house.knobs.front, f"the way to Home Assistant: {self.house.knobs.front}")
+        if self.house.banned(self.computer.address):
+            raise Refused("ip-banned", "Home Assistant has banned the address of this computer")
         token = self.house.token(self.token)
         if token is None:
             raise HaSshError("token-refused", "Home Assistant refuses the token")
@@ -573,8 +595,11 @@ class MemoryHome:
         self._alive()
         self.looks += 1
         if host not in {self.house.address, self.house.hostname, f"{self.house.hostname}.local"}:
-            raise SshTrouble(DoorState.UNRESOLVED, f"the name {host} is not known")
+            literal = re.fullmatch(r"[0-9.]+|[0-9a-f:]+(?:%\w+)?", host)
+            raise SshTrouble(*(_ELSEWHERE if literal else (DoorState.UNRESOLVED, f"the name {host} is not known")))
         state = self.house.door_at(port, source_ip=self.computer.address)
+        if state is DoorState.RESET and self.house.penalised(self.computer.address):
+            self.house.turn_away(self.house.bound_to(port) or "", self.computer.address, 40000)
         if state is not DoorState.OPEN:
             raise SshTrouble(state, _MET.get(state, f"the connection met: {state.value}"))
         slug = self.house.bound_to(port)
@@ -585,7 +610,7 @@ class MemoryHome:
     async def knock(self, host: str, port: int) -> str:
         """Read the banner of an SSH server, once, without logging in."""
         self.house.knock(self._knock(host, port), source_ip=self.computer.address)
-        return BANNER
+        return self.house.banner
 
     @contextlib.asynccontextmanager
     async def session(
@@ -604,13 +629,26 @@ class MemoryHome:
         methods = self.house.methods(slug)
         if not login.accepted:
             raise SshTrouble(
-                DoorState.DENIED, f"Permission denied for user {user}", banner=BANNER, host_key=first, methods=methods
+                DoorState.DENIED, f"Permission denied for user {user}", banner=self.house.banner, host_key=first, methods=methods
             )
+        banner = self.house.banner
         ours = port_seen + 7 if self.house.knobs.nat else port_seen
         try:
-            yield MemorySession(self.house, login, BANNER, first, served, methods, ours, self._alive)
+            yield MemorySession(self.house, login, banner, first, served, methods, ours, self._alive, self.inside)
         finally:
             self.house.logout(login)
+
+    @property
+    def terminal(self) -> str | None:
+        """The user's `$TERM`."""
+        return self.computer.terminal
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """The addresses of the house, for its names; an address is its own."""
+        self._alive()
+        if host in {self.house.hostname, f"{self.house.hostname}.local"}:
+            return (self.house.address,)
+        return (host,) if re.fullmatch(r"[0-9.]+|[0-9a-f:]+(?:%\w+)?", host) else ()
 
     async def ssh_version(self) -> str | None:
         """What `ssh -V` says."""
@@ -852,6 +890,9 @@ _MET = {
     DoorState.NOT_SSH: "the server is no SSH server",
     DoorState.NO_COMMON: "no matching key exchange method found",
 }
+
+
+_ELSEWHERE = (DoorState.UNREACHABLE, "no way leads there: network is unreachable")
 
 
 def _any_matches(path: str, patterns: set[str]) -> bool:

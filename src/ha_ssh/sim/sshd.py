@@ -203,8 +203,7 @@ class SshPorts:
             match door:
                 case DoorState.RESET:
                     if self._house.penalised(address):
-                        route = f"from [{address}]:{client_port} on [{self._host}]:{port}"
-                        app.log.append(f"drop connection #0 {route} penalty: failed authentication")
+                        self._house.turn_away(app.slug, address, client_port)
                     reset(accepted)
                 case DoorState.NOT_SSH:
                     await _no_ssh(accepted, address, client_port)
@@ -313,17 +312,17 @@ class _OneLogin(asyncssh.SSHServer):
     def options(self) -> dict[str, Any]:
         """The options of this connection, from the house as it is now."""
         sshd = self._house.app(self._slug).sshd
-        sftp = sshd is not None and sshd.sftp
+        sftp = sshd is not None and sshd.sftp and not self._house.knobs.sftp_broken
         return {
             "server_factory": lambda: self,
-            "server_version": "OpenSSH_10.0",
+            "server_version": self._house.banner.removeprefix("SSH-2.0-"),
             "server_host_keys": [_signing(key) for key in self._keys],
             "send_server_host_keys": True,
             "process_factory": self._process,
             "sftp_factory": (lambda chan: HouseSftp(chan, self._inside.root(self._slug))) if sftp else None,
             "allow_scp": sftp,
             "password_auth": "password" in self._house.methods(self._slug),
-            "kbdint_auth": False,
+            "kbdint_auth": "keyboard-interactive" in self._house.methods(self._slug),
             "host_based_auth": False,
             "signature_algs": _SIGNATURES,
             "gss_host": None,
@@ -363,6 +362,20 @@ class _OneLogin(asyncssh.SSHServer):
     def password_auth_supported(self) -> bool:
         """Passwords only where the running settings have one."""
         return "password" in self._house.methods(self._slug)
+
+    def kbdint_auth_supported(self) -> bool:
+        """Questions only where the house pretends to have some."""
+        return "keyboard-interactive" in self._house.methods(self._slug)
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        """Ask for a password that opens nothing."""
+        del username, lang, submethods
+        return "", "", "", [("Password: ", False)]
+
+    def validate_kbdint_response(self, username: str, responses: Any) -> bool:
+        """Take no answer."""
+        del username, responses
+        return False
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Ask the house about a key."""
@@ -454,7 +467,7 @@ class _OneLogin(asyncssh.SSHServer):
         """Forward to the names of the house, and never anywhere else."""
         sshd = self._house.app(self._slug).sshd
         if sshd is None or not sshd.tcp_forwarding:
-            if sshd is not None and sshd.verbose:
+            if sshd is not None:
                 route = f"originator {orig_host} port {orig_port}, target {dest_host} port {dest_port}"
                 self._house.app(self._slug).log.append(f"refused local port forward: {route}")
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")

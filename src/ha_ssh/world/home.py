@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two looks while something is awaited."""
+_NAME_LIMIT = 6.0
+"""Seconds after which a name counts as unknown."""
 _REFUSED_FOR = 60.0
 """Seconds for which a refusal that passes is waited out."""
 
@@ -145,6 +149,20 @@ class RealHome:
     async def knock(self, host: str, port: int) -> str:
         """Read the banner of an SSH server, once, without logging in; raises `SshTrouble`."""
         return await ssh.knock(host, port)
+
+    @property
+    def terminal(self) -> str | None:
+        """The user's `$TERM`."""
+        return os.environ.get("TERM") or None
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """Return the addresses that this computer finds for a name."""
+        try:
+            async with asyncio.timeout(_NAME_LIMIT):
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, TimeoutError):
+            return ()
+        return tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
     async def ssh_version(self) -> str | None:
         """Return what `ssh -V` says, or `None` where there is no OpenSSH client."""

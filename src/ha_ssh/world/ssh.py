@@ -113,6 +113,37 @@ class SshSession:
         code = 255 if done.exit_status is None else done.exit_status
         return Ran(code=code, out=cast("str", done.stdout), err=cast("str", done.stderr))
 
+    async def sftp(self, *, limit: float = 8.0) -> str:
+        """Open SFTP and close it again; return why it does not open, empty where it does."""
+        import asyncssh
+
+        try:
+            async with asyncio.timeout(limit):
+                client = await self._connection.start_sftp_client()
+                client.exit()
+                await client.wait_closed()
+        except TimeoutError:
+            return f"SFTP did not open within {limit:g} s"
+        except (asyncssh.Error, OSError) as error:
+            return str(error) or "the server refuses the subsystem"
+        return ""
+
+    async def forward(self, host: str, port: int, *, limit: float = 8.0) -> str:
+        """Open a connection through the server; return why the server forbids it, empty where it does not."""
+        import asyncssh
+
+        try:
+            async with asyncio.timeout(limit):
+                _reader, writer = await self._connection.open_connection(host, port)
+                writer.close()
+        except TimeoutError:
+            return ""  # it was allowed to try, and nobody answered
+        except asyncssh.ChannelOpenError as error:
+            return error.reason if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED else ""
+        except (asyncssh.Error, OSError) as error:
+            return str(error) or "the connection was lost"
+        return ""
+
     def _no_end(self, state: DoorState, message: str) -> SshTrouble:
         return SshTrouble(state, message, banner=self.banner, host_key=self.host_key, methods=self.methods)
 
