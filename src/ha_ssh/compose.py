@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.errors import Exit, UsageError
 from ha_ssh.core.model import Report
-from ha_ssh.core.options import Options
+from ha_ssh.core.options import Answers, Given, Options, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from ha_ssh.core.model import Home
+    from ha_ssh.core.options import Trust
     from ha_ssh.core.secret import Secret
-    from ha_ssh.flows.tools import Tools
+    from ha_ssh.flows.tools import Credentials, Tools
     from ha_ssh.show.machine import MachineShow
     from ha_ssh.show.terminal import TerminalShow
     from ha_ssh.sim.house import House
@@ -48,7 +49,7 @@ def run(command: str, options: Options) -> int:
         return _demo(options, show)
     with contextlib.ExitStack() as stack:
         if options.demo:
-            options, where = stack.enter_context(_demo_house(command, options))
+            options, where = stack.enter_context(_demo_house(command, options, show))
         else:
             from ha_ssh.world.houses import locations
 
@@ -78,15 +79,32 @@ def _flow(command: str) -> Flow:
         from ha_ssh.flows.undo import undo
 
         return undo
+    if command in {"login", "logout"}:
+        from ha_ssh.flows import login
+
+        return login.login if command == "login" else login.logout
+    if command == "discover" or command.startswith("houses "):
+        from ha_ssh.flows import houses
+
+        return {
+            "discover": houses.discover,
+            "houses list": houses.list_houses,
+            "houses use": houses.use,
+            "houses rename": houses.rename,
+            "houses forget": houses.forget,
+        }[command]
     raise UsageError("no-such-command", f"there is no command `{command}`")
 
 
 async def _run(flow: Flow, options: Options, show: AnyShow, where: Locations) -> Report:
-    """Run a flow; a polite request to end (SIGTERM) counts as Ctrl-C, so that what must be put back is."""
+    """Run a flow; a polite request to end (SIGTERM) counts as Ctrl-C, so that what must be put back is.
+
+    A second one ends no more than what the first one left to be waited for.
+    """
     task = asyncio.current_task()
     if sys.platform != "win32" and task is not None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, task.cancel)
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -106,6 +124,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     from ha_ssh.flows.tools import Tools
     from ha_ssh.world import files
     from ha_ssh.world.clock import SystemClock
+    from ha_ssh.world.ha.ways import Ways
     from ha_ssh.world.home import RealHome
     from ha_ssh.world.journal import FileJournal
     from ha_ssh.world.memory import Memory
@@ -115,11 +134,17 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     keyring = not where.portable and not os.environ.get("HA_SSH_NO_KEYRING")
     vault = Vault(where.secrets, keyring=keyring, warn=show.say)
 
-    def connect(url: str, token: Secret | None) -> Home:
+    ways = Ways(vault, around=[options.url] if options.demo and options.url else None)
+    stack.push_async_callback(ways.close)
+
+    def connect(url: str, credentials: Credentials | None, trust: Trust) -> Home:
         from ha_ssh.world.ha.routes import CoreRoute
+        from ha_ssh.world.ha.web import Tls
 
         _warm_up()
-        home = RealHome(CoreRoute(url, token) if token else None, where.places, vault, clock)
+        tls = Tls(ca_file=trust.ca_file, fingerprint=trust.fingerprint)
+        route = CoreRoute(url, credentials, tls=tls) if credentials else None
+        home = RealHome(route, where.places, vault, clock)
         stack.push_async_callback(home.close)
         return home
 
@@ -131,14 +156,28 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         memory=Memory(where.houses, vault),
         flavours=all_flavours(),
         places=where.places,
+        ways=ways,
         connect=connect,
-        is_public=_is_public,
         keys=lambda: _keys_in(where.places.ssh_dir),
         comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",
         lock=lambda: contextlib.nullcontext() if options.dry_run else files.lock(where.lock),
         write_text=lambda path, text: files.write(path, text),
         read_text=lambda path: files.read(path).text or "",
+        secret_file=_secret_file,
     )
+
+
+@contextlib.contextmanager
+def _secret_file(path: str) -> Iterator[Callable[[Secret], None]]:
+    """Hold a new private file ready for a secret; a block that fails leaves none."""
+    from ha_ssh.world import files
+
+    files.create(path, "")
+    try:
+        yield lambda secret: files.write(path, f"{secret.reveal()}\n")
+    except BaseException:
+        files.delete(path)
+        raise
 
 
 def _asker(options: Options, show: AnyShow) -> Any:
@@ -147,17 +186,6 @@ def _asker(options: Options, show: AnyShow) -> Any:
     if options.no_input:
         return NoTerminal(yes=options.yes)
     return Terminal(yes=options.yes, plain=not options.color, before=show.rest)
-
-
-async def _is_public(url: str) -> bool:
-    """Say whether an address leads out of the home network; one that does not resolve leads nowhere."""
-    from ha_ssh.world.ha.address import host_of, is_public
-    from ha_ssh.world.ha.web import addresses_of
-
-    try:
-        return is_public(await addresses_of(host_of(url)))
-    except OSError:
-        return False
 
 
 def _keys_in(folder: str) -> tuple[Any, ...]:
@@ -205,6 +233,8 @@ class _Scene:
     finding: str | None = None
     failure: str | None = None
     break_it: Callable[[Any], None] | None = None
+    app: str | None = None
+    """The app that it takes, by its short name; `None` where any does."""
 
     def as_json(self) -> dict[str, Any]:
         """The scene in `demo --list --json`."""
@@ -223,8 +253,19 @@ def scenes() -> tuple[_Scene, ...]:
         if check.break_it:
             found.append(_Scene(name=check.id, title=title, finding=check.id, break_it=check.break_it))
         for failure, break_it in check.faults.items():
-            found.append(_Scene(name=failure, title=f"{title} ({failure})", finding=check.id, failure=failure, break_it=break_it))
+            app = _befallen(check.befalls[failure]) if failure in check.befalls else None
+            scene = _Scene(
+                name=failure, title=f"{title} ({failure})", finding=check.id, failure=failure, break_it=break_it, app=app
+            )
+            found.append(scene)
     return tuple(found)
+
+
+def _befallen(befalls: Callable[[Any], bool]) -> str:
+    """Return the first app that a fault can befall."""
+    from ha_ssh.flavours import all_flavours
+
+    return next(flavour.short for flavour in all_flavours() if befalls(flavour))
 
 
 def _scene(command: str, options: Options) -> _Scene:
@@ -236,7 +277,7 @@ def _scene(command: str, options: Options) -> _Scene:
 
 
 @contextlib.contextmanager
-def _demo_house(command: str, options: Options) -> Any:
+def _demo_house(command: str, options: Options, show: AnyShow) -> Any:
     """Run a simulated house beside this command, in a profile of its own that is gone afterwards."""
     from ha_ssh.world.houses import locations
 
@@ -244,7 +285,11 @@ def _demo_house(command: str, options: Options) -> Any:
     with tempfile.TemporaryDirectory(prefix="ha-ssh-demo-") as folder, _served() as running:
         where = locations(folder)
         _stage(scene, running, where)
-        yield replace(options, url=options.url or running.url, token=options.token or running.token), where
+        token = options.token or running.token
+        if command == "login" and not options.no_input and options.token is None:
+            token, owner = None, running.house.owner
+            show.say(f"in this simulated house, the owner signs in as `{owner.username}` with the password `{owner.password}`")
+        yield replace(options, url=options.url or running.core.url, token=token), where
 
 
 def _served(make: Callable[[], House] | None = None) -> Any:
@@ -260,7 +305,8 @@ def _stage(scene: _Scene, running: Running, where: Locations) -> None:
 
     if scene.name == FRESH:
         return
-    options = Options(url=running.url, token=running.token, yes=True, no_input=True)
+    answers = Answers({"app": Given(scene.app, Source.DEFAULT)} if scene.app else {})
+    options = Options(url=running.url, token=running.token, yes=True, no_input=True, answers=answers)
     report = asyncio.run(_run(_flow("setup"), options, _Silent(), where))  # type: ignore[arg-type] # it shows nothing
     if report.exit != Exit.OK:
         raise RuntimeError(f"the simulated house could not be set up: {report.error or report.findings}")
@@ -290,7 +336,8 @@ def _breakable(running: Running, where: Locations) -> Any:
         places=where.places,
         identity=known.identity,
         alias=known.alias,
-        house_id=known.name,
+        house_id=known.id or known.name,
+        machine_id=known.machine_id,
     )
 
     def put(path: str, text: str | None, mode: int) -> None:

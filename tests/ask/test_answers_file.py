@@ -62,7 +62,7 @@ def test_an_empty_file_and_an_empty_value_answer_nothing():
         ("password: maybe", 1, "`maybe` is none of"),
         ("port: 22222", 1, "host's own SSH server"),
         ("key: id.pub", 1, "public half"),
-        ("url: house", 1, "starts with `http://`"),
+        ("url: ssh://house", 1, "starts with `http://`"),
         ("- a\n- b", 1, "`key: value` lines"),
         ("just words", 1, "`key: value` lines"),
         ("app: a\n  port: 1", 2, "no YAML"),

@@ -466,6 +466,11 @@ def test_no_key_path(typed, instead):
         (" HTTPS://house.example/ ", "https://house.example"),
         ("http://[fe80::1%eth0]:8123", "http://[fe80::1%eth0]:8123"),
         ("https://house/ha/", "https://house/ha"),
+        ("homeassistant.local", "homeassistant.local"),
+        ("homeassistant.local:8123/", "homeassistant.local:8123"),
+        ("192.168.1.20", "192.168.1.20"),
+        ("[fd00::5]:8123", "[fd00::5]:8123"),
+        ("fd00::5", "fd00::5"),
     ],
 )
 def test_a_url(typed, url):
@@ -475,11 +480,10 @@ def test_a_url(typed, url):
 @pytest.mark.parametrize(
     ("typed", "instead"),
     [
-        ("homeassistant.local:8123", "http://homeassistant.local:8123"),
         ("ssh://house", "http://house"),
         ("http://me:pw@house", "http://house"),
         ("http://", None),
-        ("me:pw@house", "http://house"),
+        ("me:pw@house", "house"),
         ("http://house:99999", None),
         ("two words", None),
         ("", None),

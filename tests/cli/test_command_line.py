@@ -24,13 +24,16 @@ from ha_ssh.core.options import Answers, Given, Options, Source
 from ha_ssh.core.secret import Secret
 from pty_screen import PtyScreen
 
+FINGERPRINT = "it has 64 hexadecimal digits, with or without colons; without this flag, the error names the one that is seen"
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema.json").read_text("utf-8"))
-COMMANDS = ("setup", "doctor", "undo", "demo")
+COMMANDS = ("setup", "doctor", "undo", "login", "logout", "discover", "demo")
 SHARED = {
     "--url": "http://house",
     "--house": "home",
     "--ssh-host": "192.168.1.20",
+    "--tls-fingerprint": ":".join(["AB"] * 32),
+    "--once": None,
     "--accept-risk": "lock-out",
     "--scene": "fresh",
     **dict.fromkeys(("--yes", "--dry-run", "--no-input", "--json", "--json-lines", "--demo", "--verbose", "--no-color")),
@@ -206,7 +209,8 @@ def test_a_passphrase_comes_from_a_file_or_the_environment(tmp_path, monkeypatch
         (("--key", "id.pub"), "--key: `id.pub` is the public half", "`--key id` would do"),
         (("--new-key", "dsa"), "--new-key: `dsa` is none of", "`--new-key ed25519` would do"),
         (("--password", "x"), "--password: `x` is none of", "`--password off` would do"),
-        (("--url", "house"), "--url: `house` is no address", "`--url http://house` would do"),
+        (("--url", "ftp://house"), "--url: `ftp` is not spoken here", "`--url http://house` would do"),
+        (("--tls-fingerprint", "ab:cd"), "--tls-fingerprint: `ab:cd` is no SHA-256 fingerprint", FINGERPRINT),
         (("--new-key", "ecdsa", "--key", "/k"), "--new-key and --key exclude each other", "leave one out"),
         (("--prot", "1"), "There is no flag `--prot` of `setup`.", "did you mean `--port`?"),
         (("--port",), "Option '--port' requires an argument", "`ha-ssh setup --help` lists its flags"),
@@ -225,8 +229,8 @@ def test_a_bad_variable_is_named_as_the_variable(monkeypatch):
     monkeypatch.setenv("HA_SSH_PORT", "x")
     with pytest.raises(UsageError, match=r"^HA_SSH_PORT: `x` is no port"):
         options("setup")
-    monkeypatch.setenv("HA_SSH_URL", "x")
-    with pytest.raises(UsageError, match=r"^HA_SSH_URL: `x` is no address"):
+    monkeypatch.setenv("HA_SSH_URL", "x y")
+    with pytest.raises(UsageError, match=r"^HA_SSH_URL: `x y` is no address"):
         options("doctor")
 
 

@@ -61,11 +61,14 @@ class World:
     seed: int = 0
     tls: bool = False
     house: House = field(init=False)
+    machine_id: str = field(init=False)
+    """The machine that is remembered."""
     computer: Computer = field(default_factory=Computer)
     want: Want = field(init=False)
 
     def __post_init__(self) -> None:
         self.house = House(keys=MadeUpKeys(Random(self.seed)))
+        self.machine_id = self.house.machine_id
         self.want = Want(
             app=self.slug,
             identity=f"{self.computer.home}/.ssh/id_ha_ssh_home",
@@ -89,6 +92,7 @@ class World:
             places=self.computer.places,
             identity=self.want.identity,
             alias=self.want.alias,
+            machine_id=self.machine_id,
         )
 
     def home(self, injury: Injury | None = None) -> MemoryHome:

@@ -258,22 +258,19 @@ def parse_key(text: str) -> str:
 
 
 def parse_url(text: str) -> str:
-    """Read the address of Home Assistant."""
+    """Read the address of Home Assistant; one without `http://` stays so: where it listens there is found out."""
     url = text.strip().rstrip("/")
-    scheme, there, rest = url.partition("://")
-    authority = re.split(r"[/?#]", rest if there else url, maxsplit=1)[0]
+    scheme, there, rest = url.partition("://") if "://" in url else ("", "", url)
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
-        better = f"{scheme if there else 'http'}://{(rest or url).rpartition('@')[2]}"
-        raise NotThis("An address with a name or password in it is not taken.", better)
-    if not there:
-        guess = f"http://{url}" if re.fullmatch(r"[\w.-]+(:[0-9]+)?(/.*)?", url) else None
-        raise NotThis(f"`{url}` is no address: it starts with `http://` or `https://`.", guess)
-    if scheme.lower() not in {"http", "https"}:
+        raise NotThis("An address with a name or password in it is not taken.", f"{scheme}{there}{rest.rpartition('@')[2]}")
+    if there and scheme.lower() not in {"http", "https"}:
         raise NotThis(f"`{scheme}` is not spoken here: the address starts with `http://` or `https://`.", f"http://{rest}")
     host = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[^\s:\[\]%]+)(:([0-9]{1,5}))?", authority)
-    if host is None or (host[4] and not 1 <= int(host[4]) <= 65535):
+    bare_ipv6 = not there and re.fullmatch(r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[\w.-]+)?", authority)
+    if not bare_ipv6 and (host is None or (host[4] and not 1 <= int(host[4]) <= 65535)):
         raise NotThis(f"`{url}` is no address: the host or port in it cannot be.")
-    return f"{scheme.lower()}://{rest}"
+    return f"{scheme.lower()}{there}{rest}"
 
 
 def _parse_word(words: type[StrEnum]) -> Callable[[str], StrEnum]:
@@ -915,6 +912,122 @@ def url_question(default: str | None = None) -> Question:
         metavar="URL",
         default=default,
         validate=parse_url,
+    )
+
+
+def found_question(found: Sequence[tuple[str, str]]) -> Question:
+    """The question which of the houses that were found on the network is meant; each is its address and its description."""
+    return Question(
+        id="url",
+        text="Which Home Assistant is yours?",
+        why="This is what answers on your network; nothing secret has been sent yet.",
+        kind=Kind.CHOICE,
+        flag="--url",
+        env="HA_SSH_URL",
+        metavar="URL",
+        default=found[0][0],
+        choices=(*(Choice(url, text) for url, text in found), Choice(OTHER, "Another address")),
+        validate=parse_url,
+    )
+
+
+def pin_question(problem: str, fingerprint: str) -> Question:
+    """The question whether a certificate that nobody vouches for is the one of the house."""
+    return Question(
+        id="tls-fingerprint",
+        text="Is this the certificate of your house, to be trusted from now on?",
+        why=f"{problem} Its SHA-256 fingerprint: {fingerprint}",
+        kind=Kind.CONFIRM,
+        flag="--tls-fingerprint",
+        env="HA_SSH_TLS_FINGERPRINT",
+        metavar=fingerprint,
+        default=False,
+        validate=parse_bool,
+    )
+
+
+BROWSER, PASSWORD, TOKEN = "browser", "password", "token"
+"""The answers to `sign-in`."""
+
+
+def sign_in_question(url: str) -> Question:
+    """The question how to sign in."""
+    return Question(
+        id="sign-in",
+        text="How do you want to sign in?",
+        why=f"Home Assistant at {url} lets administrators see and set up its apps.",
+        kind=Kind.CHOICE,
+        flag="--token-file",
+        env="HA_SSH_TOKEN",
+        metavar="FILE",
+        default=BROWSER,
+        choices=(
+            Choice(BROWSER, "In the browser, on Home Assistant's own page"),
+            Choice(PASSWORD, "Here, with name and password"),
+            Choice(TOKEN, "With a long-lived access token"),
+        ),
+        validate=str,
+    )
+
+
+def _sign_in_part(
+    id: str,  # noqa: A002 - the question's id
+    text: str,
+    why: str,
+    kind: Kind,
+    flag: str,
+    env: str,
+    metavar: str,
+) -> Question:
+    def validate(typed: str) -> Any:
+        if not typed.strip():
+            raise NotThis("This cannot be empty; Ctrl-C leaves.")
+        return Secret(typed) if kind is Kind.SECRET else typed.strip()
+
+    return Question(id=id, text=text, why=why, kind=kind, flag=flag, env=env, metavar=metavar, validate=validate)
+
+
+def username_question() -> Question:
+    """The question who signs in to Home Assistant."""
+    why = "The name that you type on Home Assistant's sign-in page, not the one that it greets you with."
+    return _sign_in_part("username", "Your user name?", why, Kind.TEXT, "--username", "HA_SSH_LOGIN_USERNAME", "NAME")
+
+
+def password_question() -> Question:
+    """The question for the password of a Home Assistant user."""
+    why = "It goes to Home Assistant only, and is not kept."
+    return _sign_in_part("password", "Your password?", why, Kind.SECRET, "--password-file", "HA_SSH_PASSWORD_FILE", "FILE")
+
+
+def code_question() -> Question:
+    """The question for the code of the second factor."""
+    why = "This user signs in with a second factor."
+    return _sign_in_part(
+        "code", "The code from your authenticator app?", why, Kind.SECRET, "--token-file", "HA_SSH_TOKEN", "FILE"
+    )
+
+
+def paste_question() -> Question:
+    """The question where a browser on another machine ended up."""
+    why = (
+        "This goes on by itself once you are signed in. A browser on another machine ends at a page that it cannot open: "
+        "paste the address of that page here."
+    )
+    return _sign_in_part("paste", "The address?", why, Kind.TEXT, "--token-file", "HA_SSH_TOKEN", "FILE")
+
+
+def secret_out_question(name: str) -> Question:
+    """The question where to write a token that is made."""
+    return Question(
+        id="secret-out",
+        text="Write the token to which file?",
+        why="Only you will be able to read it; it is not shown here.",
+        kind=Kind.TEXT,
+        flag="--secret-out",
+        env="HA_SSH_SECRET_OUT",
+        metavar="FILE",
+        default=f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'ha-ssh'}.token",
+        validate=lambda typed: os.path.expanduser(typed.strip()),  # noqa: PTH111 - text in, text out
     )
 
 

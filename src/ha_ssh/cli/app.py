@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ha_ssh.cli.flags import VERSION, answering, common, flag
+from ha_ssh.cli.flags import VERSION, answering, common, flag, read_secret, said_where
 from ha_ssh.cli.topics import TOPICS, topic
 from ha_ssh.core.errors import UsageError
 from ha_ssh.core.options import Options  # noqa: TC001 - Typer reads the annotations when it runs
@@ -88,6 +88,126 @@ def undo(
     What others changed since then stays as they left it.
     """
     return replace(options, list_only=list_only, run_id=run_id)
+
+
+@app.command()
+@common
+def login(
+    *,
+    context: typer.Context,
+    options: Options,
+    browser: Annotated[
+        bool | None, flag("--browser/--no-browser", help="Sign in on Home Assistant's own page; do not open it here.")
+    ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option(
+            "--username", metavar="NAME", envvar="HA_SSH_LOGIN_USERNAME", show_envvar=False, help="Sign in by name and password."
+        ),
+    ] = None,
+    password_file: Annotated[
+        str | None, flag("--password-file", metavar="FILE", help="The password is in this file (- is stdin).")
+    ] = None,
+    make_token: Annotated[
+        str | None, flag("--make-token", metavar="NAME", help="Make a long-lived token of this name, for scripts.")
+    ] = None,
+    days: Annotated[int, flag("--days", metavar="N", help="How long that token lasts: 365 if not said.")] = 365,
+    secret_out: Annotated[
+        str | None, flag("--secret-out", metavar="FILE", help="Write that token to this new file (0600).")
+    ] = None,
+) -> Options:
+    """Sign in to Home Assistant, for all later runs.
+
+    In the browser, with name and password, or with a token. What is kept lies in the system's keyring, else in a private
+    file, and goes to this house only. `ha-ssh logout` ends it.
+    """
+    password = None if password_file is None else read_secret(password_file, said_where(context, "--password-file"))
+    if username is not None and browser is not None:
+        raise UsageError("bad-sign-in", "--username and --browser are two ways to sign in.", "leave one out")
+    return replace(
+        options,
+        browser=browser,
+        username=username,
+        password=password,
+        make_token=make_token,
+        days=days,
+        secret_out=secret_out,
+    )
+
+
+@app.command()
+@common
+def logout(*, options: Options) -> Options:
+    """End the session in Home Assistant, and forget it on this computer."""
+    return options
+
+
+@app.command()
+@common
+def discover(*, options: Options) -> Options:
+    """Find Home Assistant on this network.
+
+    Listens to what announces itself and tries the usual names. Nothing secret is sent.
+    """
+    return options
+
+
+houses = typer.Typer(
+    help="The houses that are remembered.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    context_settings=app.info.context_settings,
+)
+app.add_typer(houses, name="houses")
+
+
+@houses.callback()
+def _houses(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+_NAME = typer.Argument(metavar="NAME", help="A house that is remembered.", show_default=False)
+
+
+@houses.command("list")
+@common
+def list_houses(*, options: Options) -> Options:
+    """List the houses that are remembered."""
+    return options
+
+
+@houses.command()
+@common
+def use(*, options: Options, name: Annotated[str, _NAME]) -> Options:
+    """Make a house the one that is meant where none is named."""
+    return replace(options, names=(name,))
+
+
+@houses.command()
+@common
+def rename(
+    *,
+    options: Options,
+    name: Annotated[str, _NAME],
+    new_name: Annotated[str, typer.Argument(metavar="NEW_NAME", help="Its new name.", show_default=False)],
+) -> Options:
+    """Give a house another name.
+
+    Only the name changes: the alias, the included SSH file, the key and the tags in known_hosts stay as they are.
+    """
+    return replace(options, names=(name, new_name))
+
+
+@houses.command()
+@common
+def forget(*, options: Options, name: Annotated[str, _NAME]) -> Options:
+    """Drop what is remembered of a house, and its sign-in.
+
+    The house itself, the alias, the key and other files stay as they are.
+    """
+    return replace(options, names=(name,))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typer import Context, Exit, Option, echo
 from ha_ssh import __version__
 from ha_ssh.ask.questions import SETUP, Clause, Kind, NotThis, parse_url, reconciled, variable
 from ha_ssh.core.errors import UsageError
-from ha_ssh.core.options import Answers, Given, Options, Source
+from ha_ssh.core.options import Answers, Given, Options, Source, Trust
 from ha_ssh.core.secret import Secret
 from ha_ssh.core.words import Risk
 
@@ -42,6 +43,13 @@ def _every_command(
     url: Annotated[str | None, flag("--url", metavar="URL", help="The address of Home Assistant.")] = None,
     house: Annotated[str | None, flag("--house", metavar="NAME", help="A house that is remembered.")] = None,
     ssh_host: Annotated[str | None, flag("--ssh-host", metavar="HOST", help="Where SSH is, if not at the URL's host.")] = None,
+    ca_file: Annotated[
+        str | None, flag("--ca-file", metavar="FILE", help="Trust the certificates that this authority has signed.")
+    ] = None,
+    tls_fingerprint: Annotated[
+        str | None, flag("--tls-fingerprint", metavar="HEX", help="Trust the one certificate with this SHA-256.")
+    ] = None,
+    once: Annotated[bool, flag("--once", help="Sign in for this run only: nothing is kept.")] = False,
     token_file: Annotated[
         str | None, flag("--token-file", metavar="FILE", help="Sign in with the token in this file (- is stdin).")
     ] = None,
@@ -74,7 +82,7 @@ def common(command: Callable[..., Options]) -> Callable[..., tuple[str, Options]
     def with_common(*, context: Context, **given: Any) -> tuple[str, Options]:
         options = _shared(context, {name: given.pop(name) for name in shared})
         asked = {"context": context} if "context" in own else {}
-        return str(context.info_name), command(options=options, **asked, **given)
+        return context.command_path.partition(" ")[2], command(options=options, **asked, **given)
 
     kept = [parameter for name, parameter in own.items() if name not in {"options", "context"}]
     return _signed(with_common, [_CONTEXT, *kept, *shared.values()])
@@ -117,6 +125,11 @@ def _name(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
 
+def said_where(context: Context, flag: str) -> str:
+    """Return the flag, or the variable that spoke for it."""
+    return _source(context, _name(flag), flag).where
+
+
 def _source(context: Context, name: str, flag: str) -> Given:
     """Return an empty answer that knows whether the flag or its variable gave it."""
     from_environment = getattr(context.get_parameter_source(name), "name", "") == "ENVIRONMENT"
@@ -142,6 +155,8 @@ def _shared(context: Context, given: dict[str, Any]) -> Options:
         house=given["house"],
         url=url,
         ssh_host=given["ssh_host"],
+        trust=_trust(context, given["ca_file"], given["tls_fingerprint"]),
+        once=given["once"],
         json=given["json"],
         json_lines=given["json_lines"],
         yes=given["yes"],
@@ -154,6 +169,28 @@ def _shared(context: Context, given: dict[str, Any]) -> Options:
         accepted=_risks(given["accept_risk"] or []),
         token=Secret(token) if token else None,
     )
+
+
+def _trust(context: Context, ca_file: str | None, fingerprint: str | None) -> Trust:
+    """Return what vouches for the house's TLS; raises `UsageError` for what could vouch for nothing."""
+    if ca_file is not None and fingerprint is not None:
+        raise UsageError("bad-tls", "--ca-file and --tls-fingerprint exclude each other.", "leave one out")
+    if fingerprint is not None:
+        digits = re.sub(r"^sha256:|[:\s]", "", fingerprint.strip(), flags=re.IGNORECASE)
+        if not re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
+            where = _source(context, "tls_fingerprint", "--tls-fingerprint").where
+            raise UsageError(
+                "bad-tls-fingerprint",
+                f"{where}: `{fingerprint}` is no SHA-256 fingerprint.",
+                "it has 64 hexadecimal digits, with or without colons; without this flag, the error names the one that is seen",
+            )
+        fingerprint = bytes.fromhex(digits).hex(":").upper()
+    if ca_file is not None:
+        where = _source(context, "ca_file", "--ca-file").where
+        if "-----BEGIN CERTIFICATE-----" not in read_text(ca_file, where):
+            raise UsageError("bad-ca-file", f"{where}: `{ca_file}` holds no certificate (PEM).")
+        ca_file = str(Path(ca_file).expanduser().absolute())
+    return Trust(ca_file=ca_file, fingerprint=fingerprint)
 
 
 def _risks(words: list[str]) -> frozenset[Risk]:

@@ -87,7 +87,8 @@ def _usage(error: Exception, arguments: Sequence[str]) -> UsageError:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    return next((word for word in arguments if word in {"setup", "doctor", "undo", "demo", "help"}), "")
+    commands = {"setup", "doctor", "undo", "login", "logout", "discover", "houses", "demo", "help"}
+    return next((word for word in arguments if word in commands), "")
 
 
 def _guess(arguments: Sequence[str]) -> tuple[str, Options]:

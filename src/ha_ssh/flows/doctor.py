@@ -38,7 +38,7 @@ async def doctor(tools: Tools) -> Report:
 
 
 async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Entered, Target, Facts, Want]:
-    entered = await enter(tools)
+    entered = await enter(tools, only_looks=not tools.options.fix)
     target = entered.target(tools)
     facts = await engine.look(entered.home, target, tools.journal, checks)
     remembered = entered.known.want if entered.known else None

@@ -11,7 +11,7 @@ from ha_ssh.ask.questions import Agreement, NotThis, SeenApp, SeenHouse, SeenKey
 from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
-from ha_ssh.core.facts import App, Apps, Core, OwnFiles, Supervisor
+from ha_ssh.core.facts import ALWAYS_SO, App, Apps, Core, OwnFiles, Supervisor
 from ha_ssh.core.model import ErrorReport, Facts, KeyState, NotKnown, PasswordWish, Plan, Report, Want
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
@@ -58,12 +58,21 @@ def _refuse_what_cannot_be(facts: Facts) -> None:
     for kind in (Core, Supervisor, Apps):
         found = facts.get(kind)
         if isinstance(found, NotKnown):
-            raise HaSshError(found.code, f"{facts.target.url}: {found.reason}", *_hints(found.code))
+            where = "" if facts.target.url in found.reason else f"{facts.target.url}: "
+            raise HaSshError(found.code, f"{where}{found.reason}", *(found.hints or _hints(found.code)))
     if not facts[Core].state.is_admin:
         raise HaSshError(
             "not-admin",
             f"`{facts[Core].state.user}` is not an administrator of this Home Assistant, so its apps cannot be set up",
             "make the token while you are signed in as an administrator",
+        )
+    apps = facts[Apps].by_slug.values()
+    if not any(app.installed or app.available for app in apps):
+        why = dict.fromkeys(app.problem for app in apps if app.problem)
+        raise HaSshError(
+            "no-ssh-app",
+            f"this house offers no SSH app (add-on): {'; '.join(why) or 'its machine is not supported'}",
+            "reload the store: Settings, Apps, the store, the menu at the top right; then try again",
         )
     state = facts[Supervisor].state
     if state != "running":
@@ -85,7 +94,7 @@ def _seen(tools: Tools, entered: Entered, facts: Facts) -> SeenHouse:
     named = {name for name, _line in sshconfig.hosts_named(files.config.text or "")}
     return SeenHouse(
         apps=tuple(_seen_app(app) for app in facts[Apps].by_slug.values()),
-        new_key=f"{tools.places.ssh_dir}/id_ha_ssh_{entered.name}",
+        new_key=f"{tools.places.ssh_dir}/id_ha_ssh_{entered.id}",
         keys=tools.keys(),
         taken_aliases=frozenset(named),
         last=last_of(known.want) if known and known.want else {},
@@ -171,7 +180,8 @@ async def _look_again(tools: Tools, entered: Entered, facts: Facts, aimed: Targe
     """Look once more where the answers have changed what is to be looked at."""
     if facts.target == aimed:
         return facts
-    return await engine.look(entered.home, aimed, tools.journal, engine.access(all_checks()))
+    checks = engine.access(all_checks())
+    return await engine.look(entered.home, aimed, tools.journal, checks, known=facts, keep=ALWAYS_SO | {Supervisor})
 
 
 # ------------------------------------------------------------------------------------------------------------ converge
@@ -248,6 +258,7 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
     tools.memory.remember(
         name=entered.name,
         url=entered.url,
+        trust=entered.trust,
         ssh_host=done.facts.target.ssh_host,
         ssh_port=app.serving.port,
         user=app.serving.user,
@@ -258,8 +269,6 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
         version=app.version,
         want=replace(want, passphrase=None, accepted=frozenset(), make_key=None),
     )
-    if entered.asked_for_token and entered.token is not None:
-        tools.memory.keep_token(entered.url, entered.token)
     if tools.options.save_answers:
         path = tools.options.save_answers
         text = answers_file.to_yaml(

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ha_ssh.ask.questions import Asker, SeenKey
+    from ha_ssh.core.errors import HaSshError
     from ha_ssh.core.model import Flavour, Home, Journal, Places, SecretRef, Show, Want
-    from ha_ssh.core.options import Options
+    from ha_ssh.core.options import Options, Trust
     from ha_ssh.core.secret import Secret
 
 
@@ -26,6 +27,16 @@ class KnownHouse(Protocol):
     @property
     def url(self) -> str:
         """Its address."""
+        ...
+
+    @property
+    def id(self) -> str | None:
+        """The word that names its files, where that is not its name."""
+        ...
+
+    @property
+    def trust(self) -> Trust:
+        """What vouches for its TLS server."""
         ...
 
     @property
@@ -59,8 +70,123 @@ class KnownHouse(Protocol):
         ...
 
 
+class Found(Protocol):
+    """A Home Assistant that was found on the network, or at an address; what is empty is not known."""
+
+    @property
+    def name(self) -> str:
+        """The name that it gives itself."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Its address, after redirects."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The version of Core."""
+        ...
+
+    @property
+    def how(self) -> str:
+        """How it was found: `announced`, `named` or `given`."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """The code of the error where it does not answer as it should."""
+        ...
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The IP addresses it is at."""
+        ...
+
+
+class Credentials(Protocol):
+    """What gives access tokens for one origin, and for no other."""
+
+    origin: str
+    """Scheme, host and port."""
+
+    async def access(self) -> Secret:
+        """An access token that is valid now."""
+        ...
+
+    def refuse(self) -> HaSshError:
+        """Never use it again; returns the error that says so."""
+        ...
+
+
+class Ways(Protocol):
+    """How houses are found and signed in to; a session that nobody kept is ended with the run."""
+
+    async def look_around(self) -> tuple[Found, ...]:
+        """All houses on the network; nothing secret goes out."""
+        ...
+
+    async def identify(self, address: str, trust: Trust) -> Found:
+        """The house at an address as people type it, after safe redirects; else raises what is the matter there."""
+        ...
+
+    def likeliest(self, address: str) -> str:
+        """The origin that an address most likely means."""
+        ...
+
+    async def is_public(self, url: str) -> bool:
+        """Whether an address leads out of the home network."""
+        ...
+
+    def browser_here(self) -> bool:
+        """Whether a browser that is opened shows up in front of the person."""
+        ...
+
+    def by_token(self, url: str, token: Secret) -> Credentials:
+        """The credentials that a long-lived token is."""
+        ...
+
+    async def by_password(
+        self, url: str, trust: Trust, name: str, password: Secret, ask_code: Callable[[str], Awaitable[Secret]] | None
+    ) -> Credentials:
+        """Sign in by name and password; `ask_code(problem)` is asked for the second factor."""
+        ...
+
+    async def by_browser(
+        self,
+        url: str,
+        trust: Trust,
+        show: Callable[[str], None],
+        *,
+        open_it: bool,
+        paste: Callable[[], Awaitable[str]] | None,
+    ) -> Credentials:
+        """Sign in on Home Assistant's own page, whose address `show` gets; `paste` yields where a browser elsewhere ended."""
+        ...
+
+    async def make_token(self, url: str, credentials: Credentials, trust: Trust, name: str, days: int) -> Secret:
+        """Make a long-lived token; raises `Refused` (`token-name-taken`) where its name is not new."""
+        ...
+
+    def kept(self, url: str, trust: Trust) -> Credentials | None:
+        """The sign-in that is kept for an address."""
+        ...
+
+    async def keep(self, credentials: Credentials) -> None:
+        """Keep a sign-in for later runs."""
+        ...
+
+    def forget(self, url: str) -> None:
+        """Forget the sign-in that is kept for an address."""
+        ...
+
+    async def revoke(self, credentials: Credentials) -> bool:
+        """End a session in the house; False for a long-lived token, which is its owner's to delete."""
+        ...
+
+
 class Memory(Protocol):
-    """The remembered houses, and the secrets that belong to them."""
+    """The remembered houses, and the secrets of this run."""
 
     def find(self, name: str | None, url: str | None) -> KnownHouse | None:
         """Return a house by name, else by address, else the current one."""
@@ -70,16 +196,37 @@ class Memory(Protocol):
         """Return the name of a house at an address, or a free one for a new house."""
         ...
 
+    def id_for(self, name: str) -> str:
+        """Return the word that names the files of a house."""
+        ...
+
+    def with_files(self, word: str) -> KnownHouse | None:
+        """Return the house whose files are named by a word."""
+        ...
+
+    def every(self) -> tuple[KnownHouse, ...]:
+        """Return all houses in their order."""
+        ...
+
+    @property
+    def current(self) -> str | None:
+        """The name of the house that is meant where none is named."""
+        ...
+
     def remember(self, **house: Any) -> None:
-        """Write down what is known of a house; `name` and `url` at least."""
+        """Write down what is known of a house; `name` and `url` at least; what is not named stays as it was."""
         ...
 
-    def token(self, url: str) -> Secret | None:
-        """Return the sign-in that is kept for an address."""
+    def use(self, name: str) -> None:
+        """Make a house the current one."""
         ...
 
-    def keep_token(self, url: str, token: Secret) -> None:
-        """Keep the sign-in for an address."""
+    def rename(self, old: str, new: str) -> None:
+        """Give a house another name; its files keep theirs."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Drop a house; its files stay."""
         ...
 
     def keep(self, name: str, secret: Secret) -> SecretRef:
@@ -98,10 +245,9 @@ class Tools:
     memory: Memory
     flavours: tuple[Flavour, ...]
     places: Places
-    connect: Callable[[str, Secret | None], Home]
+    ways: Ways
+    connect: Callable[[str, Credentials | None, Trust], Home]
     """The world with the house at an address; nothing is connected before the first look."""
-    is_public: Callable[[str], Awaitable[bool]]
-    """Whether an address leads out of the home network."""
     keys: Callable[[], tuple[SeenKey, ...]]
     """The private keys in the user's SSH folder."""
     comment: str
@@ -112,3 +258,5 @@ class Tools:
     """Write a private file that was asked for by a flag."""
     read_text: Callable[[str], str]
     """Read a file that a flag names; empty where it is missing."""
+    secret_file: Callable[[str], AbstractContextManager[Callable[[Secret], None]]]
+    """Hold a new private file ready for a secret, for as long as the block lasts; a block that fails leaves none."""

@@ -9,7 +9,7 @@ from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
 from ha_ssh.core.errors import Exit, UsageError
 from ha_ssh.core.model import ErrorReport, JournalRun, Outcome, Report, StepReport, StepState
-from ha_ssh.flows.enter import enter
+from ha_ssh.flows.enter import enter, mind_another_machine
 
 if TYPE_CHECKING:
     from ha_ssh.flows.tools import Tools
@@ -28,7 +28,8 @@ async def undo(tools: Tools) -> Report:
         report = Report(command="undo", steps=[_planned(title, step) for title, step in _what(run)])
         if not await _agreed(tools, run, report):
             return report
-        entered = await enter(_at_the_house_of(run, tools))
+        entered = await enter(_at_the_house_of(run, tools), only_looks=True)
+        await mind_another_machine(entered, entered.home)
         back = await engine.put_back(run, entered.home, tools.journal, tools.show, everything=True)
         report.steps, report.kept, report.changed = back.undone, back.kept, bool(back.undone)
         if back.failed:
@@ -45,8 +46,8 @@ async def undo(tools: Tools) -> Report:
 
 def _at_the_house_of(run: JournalRun, tools: Tools) -> Tools:
     """Aim at the house that the run changed: a run that was cut off may be all that is known of it."""
-    url = tools.options.url or run.target.get("url")
-    return replace(tools, options=replace(tools.options, house=run.house, url=url))
+    url, known = tools.options.url or run.target.get("url"), tools.memory.with_files(run.house)
+    return replace(tools, options=replace(tools.options, house=known.name if known else run.house, url=url))
 
 
 def _close_what_did_nothing(tools: Tools) -> None:
@@ -57,7 +58,8 @@ def _close_what_did_nothing(tools: Tools) -> None:
 
 
 def _choose(tools: Tools) -> JournalRun | None:
-    house = tools.options.house
+    named = tools.options.house
+    house = tools.memory.id_for(named) if named else None
     runs = [run for run in tools.journal.runs() if run.state != "undone" and run.entries and house in {None, run.house}]
     wanted = tools.options.run_id
     if wanted is None:

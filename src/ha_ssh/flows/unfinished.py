@@ -32,7 +32,7 @@ async def meet_unfinished(tools: Tools, entered: Entered) -> str | None:
 
 def _is_of(run: JournalRun, entered: Entered) -> bool:
     """Say whether a run was for this house: a house that is not remembered yet has but the name that any first house gets."""
-    return run.house == entered.name and (entered.known is not None or run.target.get("url") == entered.url)
+    return run.house == entered.id and (entered.known is not None or run.target.get("url") == entered.url)
 
 
 async def _undo(tools: Tools, entered: Entered, run: JournalRun) -> None:

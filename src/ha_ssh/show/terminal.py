@@ -285,7 +285,7 @@ def report_lines(report: Report, width: int = WIDTH) -> list[str]:
     lines: list[str] = []
     for name, rows in report.extra.items():
         if isinstance(rows, list | tuple) and all(isinstance(row, dict) for row in rows):
-            lines += table_lines(rows, width) if rows else [f"No {name}."]
+            lines += table_lines(rows, width) if rows else [f"No {name.replace('_', ' ')}."]
     if report.kept:
         lines += ["Kept, since it does no harm:", *_each(report.kept, width), ""]
     said = ending(report)

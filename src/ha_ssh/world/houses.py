@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.errors import UsageError
 from ha_ssh.core.model import WANT_SCHEMA, KeyKind, PasswordWish, Places, SecretRef, Want
+from ha_ssh.core.options import Trust
 from ha_ssh.world import files
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ class House:
 
     name: str
     url: str
+    id: str | None = None
+    """The word that names its files (the included file, the key, the tag in `known_hosts`), where that is not its name."""
+    trust: Trust = field(default_factory=Trust)
     ssh_host: str | None = None
     ssh_port: int | None = None
     user: str | None = None
@@ -151,12 +155,12 @@ class Houses:
         self.current = name
 
     def rename(self, old: str, new: str) -> None:
-        """Give a house another name, in its place."""
+        """Give a house another name, in its place; its files keep theirs."""
         house = self._known(old)
         if _good_name(new) in self.by_name:
             raise UsageError("house-exists", f"there is a house named `{new}` already")
         self.by_name = {new if name == old else name: known for name, known in self.by_name.items()}
-        self.by_name[new] = replace(house, name=new)
+        self.by_name[new] = replace(house, name=new, id=None if house.id == new else house.id or old)
         places = _mapping(self._document, "houses")
         places.insert(list(places).index(old), new, places.pop(old)) if old in places else None
         if self.current == old:
@@ -261,7 +265,7 @@ def _read_house(read: _Reading, kept: Any, name: Any) -> House:
     url = read.value(entry, "url", str) if entry else None
     if not url:
         raise read.bad(kept, name, "has no `url`")
-    ssh = read.mapping(entry, "ssh")
+    ssh, tls = read.mapping(entry, "ssh"), read.mapping(entry, "tls")
     keys = entry.get("host_keys") or []
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise read.bad(entry, "host_keys", "must be a list of keys")
@@ -269,6 +273,8 @@ def _read_house(read: _Reading, kept: Any, name: Any) -> House:
     return House(
         name=str(name),
         url=url,
+        id=read.value(entry, "id", str),
+        trust=Trust(ca_file=read.value(tls, "ca_file", str), fingerprint=read.value(tls, "fingerprint", str)),
         ssh_host=read.value(ssh, "host", str),
         ssh_port=read.value(ssh, "port", int),
         user=read.value(ssh, "user", str),
@@ -325,11 +331,15 @@ def _want_fields() -> Mapping[str, type[Any]]:
 
 def _write_house(entry: Any, house: House) -> None:
     _set(entry, "url", house.url)
-    ssh = {"host": house.ssh_host, "port": house.ssh_port, "user": house.user}
-    if "ssh" in entry or any(value is not None for value in ssh.values()):
-        for name, value in ssh.items():
-            _set(_mapping(entry, "ssh"), name, value)
-    for name in ("app", "identity", "alias", "machine_id", "version"):
+    groups: dict[str, dict[str, Any]] = {
+        "tls": {"ca_file": house.trust.ca_file, "fingerprint": house.trust.fingerprint},
+        "ssh": {"host": house.ssh_host, "port": house.ssh_port, "user": house.user},
+    }
+    for group, values in groups.items():
+        if group in entry or any(value is not None for value in values.values()):
+            for name, value in values.items():
+                _set(_mapping(entry, group), name, value)
+    for name in ("id", "app", "identity", "alias", "machine_id", "version"):
         _set(entry, name, getattr(house, name))
     _set(entry, "host_keys", list(house.host_keys) or None)
     if house.want is None:

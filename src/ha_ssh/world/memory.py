@@ -1,22 +1,24 @@
-"""What is remembered between runs: the houses and their sign-ins, behind the names that the flows use."""
+"""What is remembered between runs: the houses, behind the names that the flows use, and the secrets of this run."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ha_ssh.core.errors import HaSshError, UsageError
-from ha_ssh.core.model import SecretRef
+from ha_ssh.core.errors import UsageError
+from ha_ssh.world.ha.address import base_of, candidates
 from ha_ssh.world.houses import House, Houses, load
 
 if TYPE_CHECKING:
+    from ha_ssh.core.model import SecretRef
     from ha_ssh.core.secret import Secret
     from ha_ssh.world.vault import Vault
 
 
 class Memory:
-    """The remembered houses in `houses.yaml`, their secrets in the vault; read when first asked for."""
+    """The remembered houses in `houses.yaml`, read when first asked for."""
 
     def __init__(self, path: str, vault: Vault) -> None:
         self._path = path
@@ -39,7 +41,7 @@ class Memory:
                 raise UsageError("no-such-house", f"--house: no house `{name}` is remembered", f"remembered houses: {there}")
             return found
         if url is not None:
-            return next((house for house in self.houses.by_name.values() if _same_place(house.url, url)), None)
+            return next((house for house in self.houses.by_name.values() if _is_at(house, url)), None)
         return self.houses.get()
 
     def name_for(self, url: str) -> str:
@@ -52,33 +54,58 @@ class Memory:
         names = ("home", host, *(f"home-{number}" for number in range(2, len(taken) + 3)))
         return next(name for name in names if name not in taken)
 
+    def id_for(self, name: str) -> str:
+        """Return the word that names the files of a house: its name, unless another house has files of that name."""
+        known = self.houses.by_name.get(name)
+        if known is not None:
+            return known.id or known.name
+        taken = {house.id or house.name for house in self.houses.by_name.values()}
+        return next(word for word in (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))) if word not in taken)
+
+    def with_files(self, word: str) -> House | None:
+        """Return the house whose files are named by a word."""
+        return next((house for house in self.every() if (house.id or house.name) == word), None)
+
+    def every(self) -> tuple[House, ...]:
+        """Return all houses in their order."""
+        return tuple(self.houses.by_name.values())
+
+    @property
+    def current(self) -> str | None:
+        """The name of the house that is meant where none is named."""
+        house = self.houses.get()
+        return house.name if house else None
+
     def remember(self, **house: Any) -> None:
-        """Write down what is known of a house."""
-        self.houses.remember(House(**house))
+        """Write down what is known of a house; what is not named stays as it was."""
+        known = self.houses.by_name.get(house["name"])
+        if known is None and (word := self.id_for(house["name"])) != house["name"]:
+            house["id"] = word
+        self.houses.remember(replace(known, **house) if known else House(**house))
         self.houses.save()
 
-    def token(self, url: str) -> Secret | None:
-        """Return the sign-in that is kept for an address, if there is one."""
-        try:
-            return self._vault.recall(SecretRef(_token_name(url)))
-        except HaSshError as gone:
-            if gone.code != "secret-gone":
-                raise
-            return None
+    def use(self, name: str) -> None:
+        """Make a house the current one."""
+        self.houses.use(name)
+        self.houses.save()
 
-    def keep_token(self, url: str, token: Secret) -> None:
-        """Keep the sign-in for an address."""
-        self._vault.keep(_token_name(url), token)
+    def rename(self, old: str, new: str) -> None:
+        """Give a house another name; its files keep theirs."""
+        self.houses.rename(old, new)
+        self.houses.save()
+
+    def forget(self, name: str) -> None:
+        """Drop a house; its files stay."""
+        self.houses.forget(name)
+        self.houses.save()
 
     def keep(self, name: str, secret: Secret) -> SecretRef:
         """Hold a secret for this run alone."""
         return self._vault.hold(name, secret)
 
 
-def _token_name(url: str) -> str:
-    parts = urlsplit(url)
-    return f"token {parts.scheme}://{parts.netloc}".lower()
-
-
-def _same_place(one: str, other: str) -> bool:
-    return one.rstrip("/").lower() == other.rstrip("/").lower()
+def _is_at(house: House, address: str) -> bool:
+    try:
+        return base_of(house.url) in candidates(address)
+    except UsageError:
+        return False

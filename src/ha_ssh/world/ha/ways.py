@@ -97,9 +97,9 @@ class Ways:
         opener = webbrowser.open if open_it else None
         return self._new(sign_in, await sign_in.in_browser(show, open_browser=opener, paste=paste))
 
-    async def make_token(self, credentials: Credentials, trust: Trust, name: str, days: int) -> Secret:
+    async def make_token(self, url: str, credentials: Credentials, trust: Trust, name: str, days: int) -> Secret:
         """Make a long-lived token for whoever is signed in; its name has to be new."""
-        route = CoreRoute(credentials.origin, credentials, tls=_tls(trust))
+        route = CoreRoute(url, credentials, tls=_tls(trust))
         try:
             return await make_token(route, name, days)
         finally:

@@ -1,0 +1,151 @@
+"""Sign in once for all later runs, make a token for a script, and sign out again."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.ask.questions import secret_out_question
+from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, UsageError
+from ha_ssh.core.model import Outcome, Report
+from ha_ssh.flows.enter import enter, meet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ha_ssh.core.model import CoreState
+    from ha_ssh.core.secret import Secret
+    from ha_ssh.flows.enter import Entered, Met
+    from ha_ssh.flows.tools import Tools
+
+_LONGEST = 3650
+"""Days that a token may last: ten years, as on Home Assistant's own page."""
+
+
+async def login(tools: Tools) -> Report:
+    """Sign in to a house and stay signed in; with `--make-token`, make a long-lived token, too."""
+    options = tools.options
+    if options.make_token is not None and not 1 <= options.days <= _LONGEST:
+        raise UsageError(
+            "bad-days", f"--days: {options.days} is no number of days from 1 to {_LONGEST}.", "`--days 365` would do"
+        )
+    if options.make_token is not None and not options.make_token.strip():
+        raise UsageError(
+            "bad-token-name", "--make-token: the name is empty.", "name what the token is for: `--make-token backup`"
+        )
+    if options.dry_run:
+        return _planned(tools, await meet(tools))
+    with tools.lock(), await _room_for_a_token(tools) as write:
+        named = options.token is not None or options.username or options.password is not None or options.browser is not None
+        entered = await enter(tools, anew=bool(named) or options.make_token is None)
+        who = await _administrator(entered)
+        await _remember(tools, entered)
+        if write is not None:
+            name, days = str(options.make_token), options.days
+            made = await tools.ways.make_token(entered.url, entered.credentials, entered.trust, name, days)
+            write(made)
+            tools.show.say(f"the token `{options.make_token}` lasts {options.days} days; it is in `{options.secret_out}`")
+    if not options.once:
+        tools.show.say("this computer stays signed in until `ha-ssh logout`")
+    report = _report("login", entered, who)
+    report.changed = not options.once or write is not None
+    return report
+
+
+def _planned(tools: Tools, met: Met) -> Report:
+    options = tools.options
+    token = f", and make the token `{options.make_token}` for {options.days} days" if options.make_token else ""
+    tools.show.say(f"would sign in to {met.url}{token}")
+    return Report(command="login", result=Outcome.PLANNED, changed=True, house=_house(met))
+
+
+async def _room_for_a_token(tools: Tools) -> contextlib.AbstractContextManager[Callable[[Secret], None] | None]:
+    """The file for the token, held ready before anybody signs in; none where no token is wanted."""
+    options = tools.options
+    if options.make_token is None:
+        return contextlib.nullcontext()
+    path = options.secret_out
+    if path is None:
+        if options.no_input:
+            raise MissingAnswer(
+                "missing-secret-out",
+                "--make-token: nobody said where to write the token, and it is never shown.",
+                "give `--secret-out FILE`, or set `HA_SSH_SECRET_OUT`",
+            )
+        path = str(await tools.asker.ask(secret_out_question(options.make_token)))
+    return tools.secret_file(path)
+
+
+async def _administrator(entered: Entered) -> CoreState:
+    who = await entered.home.core()
+    if not who.is_admin:
+        raise HaSshError(
+            "not-admin",
+            f"`{who.user}` is not an administrator of this Home Assistant, so nothing can be set up in that name.",
+            "sign in as an administrator: Settings -> People says who is one",
+        )
+    return who
+
+
+async def _remember(tools: Tools, entered: Entered) -> None:
+    """Write the house down, with the machine that it is, as far as that can be seen."""
+    known: dict[str, Any] = {"name": entered.name, "url": entered.url, "trust": entered.trust}
+    try:
+        machine = (await entered.home.supervisor("/info")).get("machine_id")
+    except HaSshError:  # one without a Supervisor can be signed in to; `setup` says what it cannot do
+        machine = None
+    if machine:
+        known["machine_id"] = machine
+    if not tools.options.once:
+        tools.memory.remember(**known)
+
+
+async def logout(tools: Tools) -> Report:
+    """End the session in the house, and forget it here."""
+    with tools.lock():
+        known = tools.memory.find(tools.options.house, tools.options.url)
+        url = known.url if known else tools.ways.likeliest(tools.options.url) if tools.options.url else None
+        if url is None:
+            raise MissingAnswer("missing-url", "No house is named, and none is remembered.", "give `--house NAME` or `--url URL`")
+        trust = tools.options.trust or (known.trust if known else tools.options.trust)
+        kept = tools.ways.kept(url, trust)
+        report = Report(command="logout", house=None if known is None else _house_named(known.name, known.url))
+        if kept is None:
+            tools.show.say(f"nobody is signed in to {url} from this computer")
+            return report
+        report.changed = True
+        if tools.options.dry_run:
+            tools.show.say(f"would sign out of {url}")
+            report.result = Outcome.PLANNED
+            return report
+        if not await _ended(tools, kept, url):
+            tools.show.say("the long-lived token still opens the house: delete it on your profile page, Security")
+        tools.ways.forget(url)
+        tools.show.say(f"signed out of {url}")
+        return report
+
+
+async def _ended(tools: Tools, kept: Any, url: str) -> bool:
+    try:
+        return await tools.ways.revoke(kept)
+    except HaSshError as error:
+        raise HaSshError(
+            error.code,
+            f"The session could not be ended, so it is still kept here: {error.message}",
+            *error.hints,
+            "Or end it in Home Assistant (your profile, Security), and drop it here with `ha-ssh houses forget NAME`.",
+            exit=Exit.UNREACHABLE,
+        ) from error
+
+
+def _report(command: str, entered: Entered, who: CoreState) -> Report:
+    house = _house(entered) | {"core": who.version}
+    return Report(command=command, house=house, extra={"login": {"user": who.user, "admin": who.is_admin}})
+
+
+def _house(met: Met) -> dict[str, Any]:
+    return _house_named(met.name, met.url)
+
+
+def _house_named(name: str, url: str) -> dict[str, Any]:
+    return {"name": name, "url": url, "core": None, "supervisor": None}
