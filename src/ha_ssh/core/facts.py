@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from ha_ssh.core import keys, knownhosts, logs
+from ha_ssh.core import inside, keys, knownhosts, logs
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import (
     At,
@@ -34,6 +34,7 @@ from ha_ssh.core.settings import apply_edits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ha_ssh.core.inside import Inside
     from ha_ssh.core.model import Reader, Session, Target, Want
 
 SSH_PORT = 22
@@ -209,6 +210,11 @@ class App:
         """True while its container is up; that says nothing of sshd."""
         return self.state in {"started", "startup"}
 
+    @property
+    def may_be_visited(self) -> bool:
+        """True where it has a port, and a connection does not end its server."""
+        return isinstance(self.serving.port, int) and not self.serving.debugging
+
 
 @dataclass(frozen=True, kw_only=True)
 class Apps:
@@ -328,6 +334,10 @@ class Door:
     """True when `ha info` answered inside the session, False when it did not."""
     ha_said: Any = field(compare=False, default="")
     """What `ha info` complained about."""
+    ha_by_login: Any = field(compare=False, default=None)
+    """Where `ha info` did not answer: whether it does in a login shell."""
+    inside: Any = field(compare=False, default=None)
+    """The container as the session found it (`Inside`), or `None`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,7 +357,7 @@ class Doors:
             if app is None:
                 raise
             return cls(by_slug={app.slug: await _look_at_door(at, app, key, log=False)})
-        open_ones = [app for app in apps if app.installed and app.running and isinstance(app.serving.port, int)]
+        open_ones = [app for app in apps if app.installed and app.running and app.may_be_visited]
         doors = await asyncio.gather(*(_look_at_door(at, app, key) for app in open_ones))
         return cls(by_slug={app.slug: door for app, door in zip(open_ones, doors, strict=True)})
 
@@ -446,13 +456,36 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
     if same is False or (same is None and tainted):
         why = "it names another machine than Home Assistant does" if same is False else "others have written into the app's log"
         return replace(door, unproven=why)
+    works = ha.code == 0 and '"result"' in ha.out
+    options, shown, by_login = await asyncio.gather(
+        _answer(session, app.serving.options_command),
+        _look_around(at, app, session),
+        _nothing() if works else _answer(session, "bash -lc 'ha info --raw-json'"),
+    )
     return replace(
         door,
         proof=replace(proof, same_machine=bool(same)),
-        running=_options_in(await _answer(session, app.serving.options_command)),
-        ha=ha.code == 0 and '"result"' in ha.out,
-        ha_said=(ha.err or ha.out).strip()[:200],
+        running=_options_in(options),
+        ha=works,
+        ha_said="" if works else (ha.err or ha.out).strip()[:200],
+        ha_by_login=None if by_login is None else by_login.code == 0 and '"result"' in by_login.out,
+        inside=shown,
     )
+
+
+async def _nothing() -> None:
+    """Take the place of a look that is not needed."""
+
+
+async def _look_around(at: At, app: App, session: Session) -> Inside | None:
+    """Ask what the container has, and try what the settings allow; what they do not allow would only be logged as refused."""
+    ran, sftp, forwarding = await asyncio.gather(
+        _answer(session, inside.command(at.reader.terminal)),
+        session.sftp() if app.serving.sftp else _nothing(),
+        session.forward("localhost", 8123) if app.serving.forwarding else _nothing(),
+    )
+    shown = inside.read(ran.out)
+    return None if shown is None else replace(shown, sftp=sftp, forwarding=forwarding)
 
 
 async def _answer(session: Session, command: str) -> Ran:
@@ -556,7 +589,45 @@ def _options_in(ran: Ran) -> Any:
         return None
 
 
-ALIAS_KEYS = ("hostname", "port", "user", "identityfile", "hostkeyalias", "controlmaster", "localforward")
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """The addresses that this computer finds for the name under which SSH is looked for."""
+
+    host: str
+    addresses: tuple[str, ...] = field(compare=False)
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Look the name up as `ssh` would."""
+        host = at.target.ssh_host
+        return cls(host=host, addresses=await at.reader.addresses(host))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshConfig:
+    """What the user's own OpenSSH makes of its configuration: its complaint, or all that `ssh -G` prints for the alias."""
+
+    complaint: Any = ""
+    said: Any = field(default_factory=dict, compare=False)
+    """Keyword in lower case to its values; for the address where there is no alias."""
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Ask `ssh -G`, which opens no connection."""
+        if (await at(Computer)).ssh is None:
+            raise CannotLook("there is no OpenSSH client on this computer", because="Computer", code="no-ssh-client")
+        try:
+            return cls(said=await at.reader.resolve_alias(at.target.alias or at.target.ssh_host))
+        except HaSshError as error:
+            if error.code != "ssh-config-broken":
+                raise
+            return cls(complaint=error.message)
+
+
+ALIAS_KEYS = (
+    *("hostname", "port", "user", "identityfile", "identitiesonly", "hostkeyalias"),
+    *("controlmaster", "localforward", "serveraliveinterval", "setenv", "macs"),
+)
 """What of `ssh -G` makes an alias lead to the right place in the right way."""
 
 
@@ -576,11 +647,10 @@ class Alias:
         name = at.target.alias
         if not name:
             raise CannotLook("no alias is chosen", code="no-alias-chosen")
-        computer = await at(Computer)
-        if computer.ssh is None:
-            raise CannotLook("there is no OpenSSH client on this computer", because="Computer", code="no-ssh-client")
-        values = await at.reader.resolve_alias(name)
-        resolved = {key: values.get(key, ("",))[0] for key in ALIAS_KEYS}
+        config = await at(SshConfig)
+        if config.complaint:
+            raise CannotLook(config.complaint, because="SshConfig", code="ssh-config-broken")
+        resolved = {key: config.said.get(key, ("",))[0] for key in ALIAS_KEYS}
         files = await at(OwnFiles)
         if not files.block.exists:
             return cls(name=name, resolved=resolved)
@@ -606,9 +676,9 @@ def _stands_open(door: Door) -> bool:
     return door.state is DoorState.OPEN and door.admitted is None
 
 
-ACCESS_FACTS: tuple[type[Any], ...] = (Unfinished, Computer, OwnFiles, MyKey, Core, Supervisor, Apps, Doors, Alias)
+ACCESS_FACTS: tuple[type[Any], ...] = (Unfinished, Computer, OwnFiles, MyKey, Core, Supervisor, Apps, Doors, SshConfig, Alias)
 """What every command looks at; a check's `needs` add to it."""
-ALWAYS_SO: frozenset[type[Any]] = frozenset({Computer, Core})
+ALWAYS_SO: frozenset[type[Any]] = frozenset({Computer, Core, Name})
 """What no step changes."""
 OF_THE_HOUSE: frozenset[type[Any]] = ALWAYS_SO | {Supervisor, Apps, AppLog, Doors}
 """What a change of the user's own files leaves as it is."""
@@ -628,7 +698,7 @@ def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
     doors = facts.get(Doors)
     by_slug = dict(doors.by_slug) if isinstance(doors, Doors) else {}
     old = by_slug.pop(slug, None)
-    if isinstance(app.serving.port, int):
+    if app.may_be_visited:
         by_slug[slug] = replace(_door_to_come(facts, app, old), running=app.settings.get("options"))
     return with_new_login(facts.with_(Doors(by_slug=by_slug)))
 
@@ -680,6 +750,7 @@ def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
         running=Later("the options it runs with"),
         ha=Later("the answer of `ha info`"),
         ha_said=Later("the answer of `ha info`"),
+        inside=Later("what the session shows"),
     )
 
 
