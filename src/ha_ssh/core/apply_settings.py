@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from ha_ssh.core import logs, settings
-from ha_ssh.core.errors import Exit, HaSshError, Unreachable
+from ha_ssh.core.errors import Exit, HaSshError, Refused, Unreachable
 from ha_ssh.core.facts import ALWAYS_SO, Apps, after_start, settings_of
 from ha_ssh.core.model import Edit, Facts, Home, IfFailed, PublicKeyOf, SecretRef, Show
 from ha_ssh.core.secret import Secret
@@ -14,9 +14,11 @@ from ha_ssh.core.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ha_ssh.core.model import Flavour
+    from ha_ssh.core.facts import App
 
 _SETTLE_SECONDS = 40.0
+_SAVES = 3
+"""How often settings are saved that somebody else overwrites at the same moment."""
 _LOST_SECONDS = 10.0
 """How long an effect is waited for whose answer got lost."""
 
@@ -31,6 +33,8 @@ class ApplySettings:
     secret_paths: tuple[tuple[str, ...], ...] = ()
     forget_keys: Edit | None = None
     """What makes the app forget our key where emptying the list does not."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The options that the app requires: what is saved is complete, also where an older version left them incomplete."""
 
     id: ClassVar[str] = "apply-settings"
     version: ClassVar[int] = 1
@@ -38,14 +42,16 @@ class ApplySettings:
     keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
 
     @classmethod
-    def of(cls, flavour: Flavour, *edits: Edit) -> ApplySettings:
-        """The step for an app of this flavour."""
+    def of(cls, app: App, *edits: Edit) -> ApplySettings:
+        """The step for an app."""
+        flavour = app.flavour
         return cls(
             slug=flavour.slug,
             name=flavour.name,
             edits=edits,
             secret_paths=flavour.secret_paths(),
             forget_keys=flavour.forget_keys(),
+            defaults=app.defaults,
         )
 
     @property
@@ -55,7 +61,11 @@ class ApplySettings:
 
     def edited(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with the edits made (pure); a key that is yet to be made stands as its `PublicKeyOf`."""
-        return settings.apply_edits(before, self.edits)
+        return self._completed(before, settings.apply_edits(before, self.edits))
+
+    def _completed(self, before: Mapping[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+        """Complete the options that are to be saved; those that stay as they are stay as they are."""
+        return settings.completed(after, self.defaults) if "options" in settings.only_changed(before, after) else after
 
     def preview(self, facts: Facts) -> tuple[str, ...]:
         """The settings as a diff, and what the (re)start means for people who are logged in."""
@@ -78,20 +88,21 @@ class ApplySettings:
 
     async def do(self, home: Home, show: Show) -> None:
         """Save what differs, read it back, (re)start the app and wait until it has settled."""
-        info = await home.supervisor(f"/addons/{self.slug}/info")
-        before = settings_of(info)
-        after = await self._resolved(home, before)
-        body = settings.only_changed(before, after)
-        if body:
-            await self._save_settings(home, body, after)
+        info = await self._saved(home)
         log = await home.log(self.slug)
         running = info.get("state") in {"started", "startup"}
-        show.progress(f"waiting for {self.name} to {'re' if running else ''}start", None)
+        waiting = f"waiting for {self.name} to {'re' if running else ''}start"
+        show.progress(waiting, None)
         try:
-            await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
+            await home.call(
+                f"/addons/{self.slug}/{'restart' if running else 'start'}",
+                on_progress=lambda _fraction, detail: show.progress(waiting, None, detail),
+            )
         except Unreachable as lost:
             if not lost.maybe_done or not await self._begins(home, log):
                 raise
+        except Refused as refused:
+            raise _with_another_port(refused) from refused
         await self._settle(home, log)
 
     async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
@@ -101,7 +112,7 @@ class ApplySettings:
             return None
         changes = [await _without_refs(home, change) for change in settings.from_json(saved["changes"])]
         now = settings_of(info)
-        before = settings.reverse(changes, now)
+        before = self._completed(now, settings.reverse(changes, now))
         running = info.get("state") in {"started", "startup"}
         if running:
             await self._forget_our_key(home, now, before)
@@ -126,55 +137,84 @@ class ApplySettings:
     async def _resolved(self, home: Home, before: Mapping[str, Any]) -> dict[str, Any]:
         """Return the edited settings with real keys and real secrets in them."""
         edits = [replace(edit, value=await _value(home, edit.value)) for edit in self.edits]
-        return settings.apply_edits(before, tuple(edits))
+        return self._completed(before, settings.apply_edits(before, tuple(edits)))
 
-    async def _save_settings(self, home: Home, body: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Save, and read back: the Supervisor drops what it does not know without a word, and an answer can get lost."""
+    async def _saved(self, home: Home) -> Mapping[str, Any]:
+        """Save what differs until nothing does, and return the app's info.
 
-        async def not_kept() -> tuple[str, ...]:
-            now = settings_of(await home.supervisor(f"/addons/{self.slug}/info"))
-            paths = dict.fromkeys(edit.path for edit in self.edits)
-            return tuple(".".join(path) for path in paths if settings.at_path(now, path) != settings.at_path(wanted, path))
+        Somebody else may save at the same moment, an answer can get lost, and the Supervisor drops what it does not know without
+        a word: only what is read back counts.
+        """
+
+        async def differs() -> tuple[Any, dict[str, Any], dict[str, Any]]:
+            info = await home.supervisor(f"/addons/{self.slug}/info")
+            before = settings_of(info)
+            return info, before, settings.only_changed(before, await self._resolved(home, before))
 
         async def kept() -> bool | None:
-            return None if await not_kept() else True
+            return None if (await differs())[2] else True
 
-        try:
-            await home.call(f"/addons/{self.slug}/options", body)
-        except Unreachable as lost:
-            if not lost.maybe_done or not await home.until("the settings to be saved", kept, limit=_LOST_SECONDS):
-                raise
-        dropped = await not_kept()
-        if dropped:
-            raise HaSshError(
-                "settings-dropped",
-                f"the Supervisor did not keep {', '.join(dropped)} as it was saved",
-                "this version of the app may not know the setting: update the app and run the command again",
-                exit=Exit.WRONG,
-            )
+        info, before, body = await differs()
+        for _ in range(_SAVES):
+            if not body:
+                return cast("Mapping[str, Any]", info)
+            try:
+                await home.call(f"/addons/{self.slug}/options", body)
+            except Unreachable as lost:
+                if not lost.maybe_done or not await home.until("the settings to be saved", kept, limit=_LOST_SECONDS):
+                    raise
+            info, before, body = await differs()
+        if not body:
+            return cast("Mapping[str, Any]", info)
+        changes = settings.diff(before, {**before, **body}, self.secret_paths)
+        raise HaSshError(
+            "settings-dropped",
+            f"the Supervisor did not keep {', '.join('.'.join(change.path) for change in changes)} as it was saved",
+            "this version of the app may not know the setting: update the app and run the command again",
+            exit=Exit.WRONG,
+        )
 
     async def _begins(self, home: Home, log_before: str) -> bool:
         """Return whether the app starts although the answer to the call got lost: its log then has new lines."""
 
         async def new_lines() -> bool | None:
-            return bool(logs.new_since(log_before, await home.log(self.slug))) or None
+            try:
+                return bool(logs.new_since(log_before, await home.log(self.slug))) or None
+            except Unreachable:
+                return None
 
         return bool(await home.until("the app to start", new_lines, limit=_LOST_SECONDS))
 
     async def _settle(self, home: Home, log_before: str) -> None:
         """Wait until sshd listens, or the app has failed late (a start that answers success says nothing of sshd)."""
 
-        async def settled() -> str | None:
-            state = (await home.supervisor(f"/addons/{self.slug}/info")).get("state")
-            new = logs.new_since(log_before, await home.log(self.slug))
+        async def settled() -> HaSshError | bool | None:
+            try:
+                state = (await home.supervisor(f"/addons/{self.slug}/info")).get("state")
+                new = logs.new_since(log_before, await home.log(self.slug))
+            except Unreachable:
+                return None  # the way to the house may lead through the very app that starts
             if state not in {"started", "startup"}:
-                fatal = logs.fatal(new)
-                return fatal.says if fatal else f"the app is in state `{state}` and its log does not say why"
-            return "" if logs.listening(new) or logs.port_disabled(new) else None
+                return _failed(logs.fatal(new), str(state))
+            return True if logs.listening(new) or logs.port_disabled(new) else None
 
-        failure = await home.until("the app to start", settled, limit=_SETTLE_SECONDS)
-        if failure:
-            raise HaSshError("app-failed", f"the app did not start: {failure}", exit=Exit.WRONG)
+        outcome = await home.until("the app to start", settled, limit=_SETTLE_SECONDS)
+        if isinstance(outcome, HaSshError):
+            raise outcome
+
+
+def _failed(reason: logs.Reason | None, state: str) -> HaSshError:
+    """Return the error for an app that did not stay up."""
+    says = reason.says if reason else f"the app is in state `{state}` and its log does not say why"
+    code = {"port-busy": "port-in-use"}.get(reason.code, "app-failed") if reason else "app-failed"
+    return _with_another_port(HaSshError(code, f"the app did not start: {says}", exit=Exit.WRONG))
+
+
+def _with_another_port(error: HaSshError) -> HaSshError:
+    """Return the error; a port that is taken is people's to choose anew."""
+    if error.code != "port-in-use":
+        return error
+    return HaSshError(error.code, error.message, "choose another port: `--port N`", exit=Exit.WRONG)
 
 
 async def _value(home: Home, value: Any) -> Any:

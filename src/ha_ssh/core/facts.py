@@ -29,7 +29,7 @@ from ha_ssh.core.model import (
     Serving,
     SshTrouble,
 )
-from ha_ssh.core.settings import apply_edits
+from ha_ssh.core.settings import apply_edits, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -182,6 +182,8 @@ class App:
     settings: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
     """Why it cannot be installed, where it cannot."""
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The options that it requires, with their defaults."""
     problem_code: str = ""
     """That reason's code."""
     arch: tuple[str, ...] = field(default=(), compare=False)
@@ -254,9 +256,7 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         except HaSshError as missing:
             if missing.code not in {"no-such-app", "not-in-store", "not-installed"}:
                 raise
-            return App(
-                flavour=flavour, installed=False, available=False, problem=missing.message, problem_code=missing.code
-            )
+            return App(flavour=flavour, installed=False, available=False, problem=missing.message, problem_code=missing.code)
     installed = info.get("installed", True) is not False and info.get("version") is not None
     if installed and "options" not in info:
         raise CannotLook("the app's settings are shown to administrators only", because="Core", code="not-admin")
@@ -268,6 +268,7 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         version_latest=info.get("version_latest"),
         state=str(info.get("state") or "unknown"),
         settings=settings_of(info),
+        defaults=required(info.get("schema"), flavour.defaults),
         arch=tuple(map(str, info.get("arch") or ())),
         hidden=info.get("advanced") is True,
         detached=info.get("detached") is True,

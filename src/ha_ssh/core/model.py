@@ -901,6 +901,11 @@ class Flavour(Protocol):
         ...
 
     @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Its options as they are when it is newly installed."""
+        ...
+
+    @property
     def default_username(self) -> str:
         """The login name that it has when it is newly installed."""
         ...

@@ -96,14 +96,15 @@ class _Draft:
             self.edits.setdefault(fix.slug, []).extend(fix.edits)
             self.causes.setdefault(fix.slug, []).append(check.id)
             self.risks.setdefault(fix.slug, []).extend([fix.risk] if fix.risk else [])
-            settings = ApplySettings(slug=fix.slug, edits=fix.edits).edited(self.facts[Apps].by_slug[fix.slug].settings)
+            app = self.facts[Apps].by_slug[fix.slug]
+            settings = ApplySettings.of(app, *fix.edits).edited(app.settings)
             self.facts = after_start(self.facts, fix.slug, settings)
 
     def steps(self) -> tuple[PlannedStep, ...]:
         """Return the steps in order, with one save and one (re)start per app."""
         saves = []
         for slug, edits in self.edits.items():
-            step = ApplySettings.of(self.facts[Apps].by_slug[slug].flavour, *edits)
+            step = ApplySettings.of(self.facts[Apps].by_slug[slug], *edits)
             preview = step.preview(self.origin or self.facts)
             because = tuple(dict.fromkeys(self.causes[slug]))
             saves.append(PlannedStep(step=step, because=because, risks=tuple(dict.fromkeys(self.risks[slug])), preview=preview))

@@ -71,6 +71,68 @@ def resolved(value: Any, secrets: Mapping[SecretRef, Any]) -> Any:
     return value
 
 
+def section(settings: Any, name: str) -> Mapping[str, Any]:
+    """Return a part of the settings that has parts of its own; empty where it is missing or something else."""
+    part = settings.get(name) if isinstance(settings, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+def entries(value: Any) -> tuple[Any, ...]:
+    """Return the entries of a list of texts (of a plan, also keys that are yet to be made); a lone text is its only entry."""
+    return tuple(item for item in _as_list(value) if isinstance(item, str | PublicKeyOf))
+
+
+def port_of(settings: Mapping[str, Any], name: str) -> int | None:
+    """Return the port of the host that stands for a port of the app."""
+    port = section(settings, "network").get(name)
+    return port if isinstance(port, int) and not isinstance(port, bool) else None
+
+
+def completed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with every option that the app requires: what is there stays, a lone value becomes a list of itself.
+
+    The Supervisor refuses options that an older version of an app has left incomplete, whatever was changed in them.
+    """
+    options = settings.get("options")
+    return {**settings, "options": _filled(options, defaults)} if isinstance(options, Mapping) else dict(settings)
+
+
+def _filled(value: Any, default: Any) -> Any:
+    if isinstance(default, Mapping):
+        there = value if isinstance(value, Mapping) else {}
+        return {**there, **{key: _filled(there.get(key), each) for key, each in default.items()}}
+    if isinstance(default, list | tuple):
+        return _as_list(value)
+    return default if value is None else value
+
+
+_NEUTRAL: Mapping[str, Any] = {"string": "", "boolean": False}
+"""What stands for a required option whose default nobody knows, by its type in the form."""
+
+
+def required(form: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that an app requires, by the form that the Supervisor makes of its schema, with their defaults.
+
+    `own` are the defaults that are known; without a form, they are all that is known.
+    """
+    if not isinstance(form, list | tuple):
+        return dict(own)
+    found: dict[str, Any] = {}
+    for field in form:
+        name = field.get("name") if isinstance(field, Mapping) else None
+        if not isinstance(name, str):
+            continue
+        known = own.get(name)
+        if field.get("type") == "schema" and not field.get("multiple"):
+            section = required(field.get("schema"), known if isinstance(known, Mapping) else {})
+            found.update({name: section} if section else {})
+        elif field.get("required") and known is not None:
+            found[name] = known
+        elif field.get("required") and (field.get("multiple") or field.get("type") in _NEUTRAL):
+            found[name] = [] if field.get("multiple") else _NEUTRAL[field["type"]]
+    return found
+
+
 def _set_to(value: Any) -> Callable[[Any], Any]:
     return lambda _old: value
 

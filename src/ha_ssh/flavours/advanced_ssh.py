@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Edit, EditOp, Flaw, Level, SecretRef, Serving
+from ha_ssh.core.settings import entries, port_of, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,22 @@ _PACKAGES = ("options", "packages")
 _COMMANDS = ("options", "init_commands")
 _LOG_LEVEL = ("options", "log_level")
 _PORT = ("network", "22/tcp")
+_DEFAULTS: Mapping[str, Any] = {
+    "ssh": {
+        "username": "hassio",
+        "password": "",
+        "authorized_keys": [],
+        "sftp": False,
+        "compatibility_mode": False,
+        "allow_agent_forwarding": False,
+        "allow_remote_port_forwarding": False,
+        "allow_tcp_forwarding": False,
+    },
+    "zsh": True,
+    "share_sessions": False,
+    "packages": [],
+    "init_commands": [],
+}
 _FLAWS = (
     Flaw(
         failure="agent-sshd-modes",
@@ -48,13 +65,13 @@ class AdvancedSsh:
     key_ends_password: bool = False
     log_tells_refused_keys: bool = True
     default_username: str = "hassio"
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _DEFAULTS, hash=False)
     flaws: tuple[Flaw, ...] = _FLAWS
 
     def read(self, settings: Mapping[str, Any]) -> Serving:
         """What the app serves with these settings; the user name is lower-cased by the app itself."""
-        options = settings.get("options") or {}
-        ssh = options.get("ssh") or {}
-        keys = ssh.get("authorized_keys")
+        options = section(settings, "options")
+        ssh = section(options, "ssh")
         user = str(ssh.get("username") or "").lower()
         root = user == "root"
         password = bool(ssh.get("password"))
@@ -63,8 +80,8 @@ class AdvancedSsh:
         ha = "ha {}" if root else f"{'TMUX=1 ' if shared else ''}bash -lc 'ha {{}}'"
         return Serving(
             user=user,
-            port=(settings.get("network") or {}).get("22/tcp"),
-            keys=tuple(keys) if isinstance(keys, list | tuple) else (),
+            port=port_of(settings, "22/tcp"),
+            keys=entries(ssh.get("authorized_keys")),
             password_set=password,
             password_login=password,
             sftp=bool(ssh.get("sftp")) and root,
@@ -126,7 +143,7 @@ class AdvancedSsh:
 
     def refuses(self, settings: Mapping[str, Any]) -> str | None:
         """Why the app would not run: no login, no user name, or SFTP for anyone but root."""
-        ssh = (settings.get("options") or {}).get("ssh") or {}
+        ssh = section(section(settings, "options"), "ssh")
         serving = self.read(settings)
         if not serving.user:
             return "Setting a username is required!"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Edit, EditOp, Flaw, Level, SecretRef, Serving
+from ha_ssh.core.settings import entries, port_of, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ _KEYS = ("options", "authorized_keys")
 _PASSWORD = ("options", "password")
 _PACKAGES = ("options", "apks")
 _PORT = ("network", "22/tcp")
+_DEFAULTS: Mapping[str, Any] = {"authorized_keys": [], "password": "", "apks": [], "server": {"tcp_forwarding": False}}
 _FLAWS = (
     Flaw(
         failure="noreply-pw",
@@ -42,21 +44,21 @@ class TerminalSsh:
     key_ends_password: bool = True
     log_tells_refused_keys: bool = False
     default_username: str = "root"
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _DEFAULTS, hash=False)
     flaws: tuple[Flaw, ...] = _FLAWS
 
     def read(self, settings: Mapping[str, Any]) -> Serving:
         """What the app serves with these settings; a missing or odd value counts as its default."""
-        options = settings.get("options") or {}
-        keys = options.get("authorized_keys")
-        entries = tuple(keys) if isinstance(keys, list | tuple) else ()
+        options = section(settings, "options")
+        keys = entries(options.get("authorized_keys"))
         password = bool(options.get("password"))
-        server = options.get("server") or {}
+        server = section(options, "server")
         return Serving(
             user="root",
-            port=(settings.get("network") or {}).get("22/tcp"),
-            keys=entries,
+            port=port_of(settings, "22/tcp"),
+            keys=keys,
             password_set=password,
-            password_login=password and not entries,
+            password_login=password and not keys,
             sftp=True,
             forwarding=bool(server.get("tcp_forwarding")),
             ha_command="ha {}",

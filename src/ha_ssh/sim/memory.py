@@ -558,6 +558,8 @@ class MemoryHome:
             except Refused as no:
                 if not no.passing or self.clock.now() >= last:
                     raise
+                if on_progress is not None:
+                    on_progress(None, f"waiting: {no.message}")
             await self.clock.sleep(pause)
             pause = min(pause * 2, 5.0)
 
