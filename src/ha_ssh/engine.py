@@ -233,7 +233,7 @@ async def put_back(
     since: int = 0,
     again: bool = False,
 ) -> PutBack:
-    """Reverse a run, newest first; a failing undo is told and the next still runs.
+    """Reverse a run, newest first; a failing undo is told and the next still runs. An interruption gives up but the one step.
 
     Without `everything`, harmless progress is kept and named. `since` is the first entry that is not saved by a proven login;
     `again` goes once more over what was undone, for an effect that came late.
@@ -248,10 +248,12 @@ async def put_back(
                 result.kept.append(entry.title)
             continue
         try:
-            left = await _patiently(revive(entry), entry, home)
-        except HaSshError as error:
+            left = await _patiently(revive(entry), entry, home, show)
+        except (HaSshError, asyncio.CancelledError) as error:
+            _stay(error)
             journal.mark(run.id, index, "failed-undo")
-            result.failed.append(f"{entry.title}: {error.message}")
+            why = error.message if isinstance(error, HaSshError) else "interrupted"
+            result.failed.append(f"{entry.title}: {why}")
             show.step(StepReport(id=entry.step, title=entry.title, state=StepState.FAILED))
             continue
         journal.mark(run.id, index, "undone")
@@ -263,16 +265,17 @@ async def put_back(
     return result
 
 
-async def _patiently(step: Step, entry: JournalEntry, home: Home) -> str | None:
+async def _patiently(step: Step, entry: JournalEntry, home: Home, show: Show) -> str | None:
     """Undo a step, and wait up to a minute for a house that does not answer just now."""
     until = home.clock.now() + _RECONNECT_SECONDS
     pause = 0.5
     while True:
         try:
             return await step.undo(home, entry.saved)
-        except Unreachable:
+        except Unreachable as gone:
             if home.clock.now() + pause > until:
                 raise
+            show.progress("waiting for the house, to put things back", None, gone.message)
         await home.clock.sleep(pause)
         pause = min(pause * 2, 10.0)
 
@@ -368,16 +371,24 @@ async def _agreed(run: Run, result: Converged, plan: Plan) -> bool:
     return await run.agree(plan)
 
 
+def _stay(error: BaseException | None) -> None:
+    """Let the task work on though it was told to end: what must be put back comes first."""
+    task = asyncio.current_task()
+    if task is not None and isinstance(error, asyncio.CancelledError):
+        task.uncancel()
+
+
 async def _recover(run: Run, result: Converged, savepoint: int) -> None:
     """Put back what a failed run must not leave behind, even while it is being interrupted."""
-    task = asyncio.current_task()
-    if task is not None and isinstance(result.error, asyncio.CancelledError):
-        task.uncancel()
+    _stay(result.error)
     run.show.say("putting back what was changed …")
     back = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint)
     if isinstance(result.error, Unreachable) and result.error.maybe_done and not back.failed:
         # The call whose answer got lost may take effect only now: look again, and take that back too.
-        await run.home.clock.sleep(_LATE_SECONDS)
+        try:
+            await run.home.clock.sleep(_LATE_SECONDS)
+        except asyncio.CancelledError as hurried:
+            _stay(hurried)
         again = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint, again=True)
         back.failed += again.failed
     undone = {report.id for report in back.undone}

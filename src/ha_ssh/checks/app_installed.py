@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
 _INSTALL_SECONDS = 1800.0
+_LOST_SECONDS = 10.0
+"""How long after a lost answer the Supervisor may begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +77,16 @@ class InstallApp:
                 raise
 
     async def _arrives(self, home: Home) -> bool:
-        """Wait until an installation that is under way has ended."""
+        """Wait until an installation that is under way has ended; one that nobody works on for a while never began."""
+        seen = home.clock.now()
 
         async def look() -> bool | None:
-            return await _installed(home, self.slug) or None
+            nonlocal seen
+            if await _installed(home, self.slug):
+                return True
+            if await _worked_on(home, self.slug):
+                seen = home.clock.now()
+            return False if home.clock.now() - seen > _LOST_SECONDS else None
 
         return bool(await home.until(f"the installation of {self.name}", look, limit=_INSTALL_SECONDS))
 
@@ -101,6 +109,12 @@ async def _installed(home: Home, slug: str) -> bool:
             return False
         raise
     return info.get("installed", True) is not False and info.get("version") is not None
+
+
+async def _worked_on(home: Home, slug: str) -> bool:
+    """Return whether the Supervisor has a job for this app."""
+    jobs = (await home.supervisor("/jobs/info")).get("jobs") or ()
+    return any(job.get("reference") == slug and not job.get("done") for job in jobs)
 
 
 def _in_use(options: Any) -> bool:

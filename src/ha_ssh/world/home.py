@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from ha_ssh.core.errors import HaSshError, Refused
+from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.world import files, keyfiles, ssh
 from ha_ssh.world.openssh import OwnSsh
 
@@ -30,6 +30,8 @@ _NAME_LIMIT = 6.0
 """Seconds after which a name counts as unknown."""
 _REFUSED_FOR = 60.0
 """Seconds for which a refusal that passes is waited out."""
+_AWAY_FOR = 60.0
+"""Seconds for which a house that does not answer is waited for."""
 
 
 class RealHome:
@@ -92,14 +94,23 @@ class RealHome:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:
-        """Look, with growing pauses or when the house reports something; `None` without an answer after `limit` seconds."""
+        """Look, with growing pauses or when the house reports something; `None` without an answer after `limit` seconds.
+
+        A house that goes away meanwhile, as when Core restarts, is waited for, a minute at the most.
+        """
         del what  # for those who show it
         last = self.clock.now() + limit
-        pause = _FIRST_PAUSE
+        pause, heard = _FIRST_PAUSE, self.clock.now()
         await self._listen()
         while True:
             self._stirred.clear()
-            answer = await look()
+            answer = None
+            try:
+                answer = await look()
+                heard = self.clock.now()
+            except Unreachable:
+                if self.clock.now() >= min(last, heard + _AWAY_FOR):
+                    raise
             left = last - self.clock.now()
             if answer is not None or left <= 0:
                 return answer
