@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps, Doors
+from ha_ssh.core.facts import Apps, Doors, app_and_door
 from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the answer of `ha info`."""
-    app = facts[Apps].chosen(want.app)
-    door = facts[Doors].of(app)
+    app, door = app_and_door(want, facts)
     ha = known(door.ha, "run `ha info` in the session")
     if ha is None:
         return unknown("no command was run", CHECK.why)

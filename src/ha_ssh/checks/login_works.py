@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import App, Apps, Door, Doors
+from ha_ssh.core.facts import App, Apps, Door, Doors, app_and_door
 from ha_ssh.core.model import Check, DoorState, Facts, Fix, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the one login."""
-    app = facts[Apps].chosen(want.app)
-    door = facts[Doors].of(app)
+    app, door = app_and_door(want, facts)
     if door.admitted:
         return ok(f"`{app.serving.user}` logs in with your key")
     if door.admitted is None:

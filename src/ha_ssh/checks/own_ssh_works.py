@@ -38,7 +38,7 @@ CHECK = Check(
     title="Your own `ssh` logs in by the alias",
     why="other clients forgive what OpenSSH does not: file modes, line ends, options",
     needs=(Alias, OwnFiles),
-    rests_on=("alias-works", "host-key-pinned", "login-works", "key-file"),
+    rests_on=("alias-works", "host-key-pinned", "login-works", "right-server", "key-file"),
     judge=judge,
     break_it=break_it,
 )

@@ -11,9 +11,12 @@ _BY_PASSWORD = {"password", "keyboard-interactive"}
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the ways to log in that the server offered in our one connection."""
     app = facts[Apps].chosen(want.app)
-    methods = known(facts[Doors].of(app).methods, "see that the server offers no login by password")
+    door = facts[Doors].of(app)
+    methods = known(door.methods, "see that the server offers no login by password")
     if methods is None:
         return unknown("the server's ways to log in were not seen", CHECK.why)
+    if door.proof is None:
+        return unknown("the ways to log in that were seen may be another server's", CHECK.why)
     offered = _BY_PASSWORD.intersection(methods)
     if not offered:
         return ok("the server refuses passwords")

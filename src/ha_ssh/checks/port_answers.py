@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from ha_ssh.core.facts import Apps, Door, Doors
-from ha_ssh.core.model import Check, DoorState, Facts, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.facts import Apps, Core, Door, Doors, app_and_door
+from ha_ssh.core.model import Check, DoorState, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -30,14 +31,31 @@ _MET: dict[DoorState, tuple[str, str]] = {
     ),
 }
 
+_SILENT: dict[DoorState, tuple[str, ...]] = {
+    DoorState.UNRESOLVED: ("not-resolvable",),
+    DoorState.REFUSED: ("connection-refused",),
+    DoorState.TIMEOUT: ("timed-out", "took-too-long", "no-route"),
+    DoorState.UNREACHABLE: ("no-route", "timed-out"),
+}
+"""What Home Assistant's own address meets where the whole host is out of reach."""
+
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge what the one connection met."""
-    door = facts[Doors].of(facts[Apps].chosen(want.app))
+    _app, door = app_and_door(want, facts)
     if door.state not in _MET:
         return ok(f"an SSH server answers on {door.host} port {door.port}")
+    if _nobody_is_there(facts, door):
+        return unknown(f"{door.host} does not answer at all, neither Home Assistant nor SSH", CHECK.why, str(door.message))
     says, way = _MET[door.state]
     return wrong(_fill(says, door), CHECK.why, str(door.message), fix=tell("open the way to the port", _fill(way, door)))
+
+
+def _nobody_is_there(facts: Facts, door: Door) -> bool:
+    """Return whether the way to the host itself is missing, so that nothing can be said about its SSH server."""
+    core = facts.get(Core)
+    same = (urlsplit(facts.target.url).hostname or "") == door.host
+    return same and isinstance(core, NotKnown) and core.code in _SILENT.get(door.state, ())
 
 
 def _fill(text: str, door: Door) -> str:
@@ -54,7 +72,7 @@ CHECK = Check(
     stage=Stage.PORT,
     title="The port speaks SSH",
     why="the app may be up and its SSH server still out of reach",
-    needs=(Apps, Doors),
+    needs=(Apps, Core, Doors),
     rests_on=("settings-live",),
     judge=judge,
     break_it=break_it,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps, Doors
+from ha_ssh.core.facts import Apps, Doors, app_and_door
 from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the proof; over plain http it is trust on first use, and is called that."""
-    app = facts[Apps].chosen(want.app)
-    door = facts[Doors].of(app)
+    _app, door = app_and_door(want, facts)
     if known(door.admitted, "log in with your key") is not True:
         return unknown("nobody was let in, so there is nothing to prove", CHECK.why)
     proof = known(door.proof, "prove by the app's own log that it is the app that answers")

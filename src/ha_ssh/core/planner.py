@@ -55,18 +55,22 @@ def judge(check: Check, want: Want, facts: Facts) -> Verdict:
     try:
         return check.judge(want, facts)
     except CannotLook as cannot:
-        return unknown(f"could not look: {cannot.reason}", check.why)
+        return unknown(cannot.reason, check.why)
 
 
 def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:
-    """Judge every check and name, for each that fails, the finding that is its root cause."""
+    """Judge every check and name, for each that fails, the finding that is its root cause.
+
+    What is wrong on evidence of its own hangs on nothing that could not be looked at: two faults are two roots.
+    """
     findings: dict[str, Finding] = {}
     for check in in_order(checks):
         verdict = judge(check, want, facts)
         because = None
         if verdict.level in {Level.WRONG, Level.UNKNOWN, Level.WARN}:
+            causes = {Level.WRONG} if verdict.level is Level.WRONG else {Level.WRONG, Level.UNKNOWN}
             roots = (findings[other] for other in check.rests_on if other in findings)
-            because = next((root.because or root.id for root in roots if root.level in {Level.WRONG, Level.UNKNOWN}), None)
+            because = next((root.because or root.id for root in roots if root.level in causes), None)
         findings[check.id] = Finding(check=check, verdict=verdict, because=because)
     return tuple(findings.values())
 
