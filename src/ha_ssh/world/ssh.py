@@ -34,8 +34,23 @@ _TURNED_AWAY = ("Exceeded MaxStartups", "Not allowed at this time")
 
 
 def warm_up() -> None:
-    """Load asyncssh on a thread of its own, while something else is being waited for."""
-    threading.Thread(target=importlib.import_module, args=("asyncssh",), name="warm-up", daemon=True).start()
+    """Load asyncssh on a thread of its own while something else is waited for; an import is never cut off at the exit."""
+    threading.Thread(target=_load, name="warm up").start()
+
+
+def _load() -> None:
+    """Import asyncssh without its asking the C compiler for two optional libraries, which takes 0.1 s; `ldconfig` knows them too."""
+    import ctypes.util as finder
+
+    askers = [name for name in ("_findLib_gcc", "_findLib_ld") if hasattr(finder, name)]
+    usual = {name: getattr(finder, name) for name in askers}
+    for name in askers:
+        setattr(finder, name, lambda _library: None)
+    try:
+        importlib.import_module("asyncssh")
+    finally:
+        for name, asker in usual.items():
+            setattr(finder, name, asker)
 
 
 @contextlib.asynccontextmanager
