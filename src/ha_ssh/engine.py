@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,12 +41,14 @@ from ha_ssh.core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 _RECONNECT_SECONDS = 60.0
 _LATE_SECONDS = 10.0
 """How long after a lost answer an effect may still come."""
 _MOST_ROUNDS = 4
+_PATIENCE = 10.0
+"""Seconds that a look may take by itself; a fact that needs more says so as its `patience`."""
 
 
 # ----------------------------------------------------------------------------------------------------------------- look
@@ -59,12 +62,6 @@ class _Round:
         self.target = target
         self.journal = journal
         self._looks: dict[type[Any], asyncio.Future[Any]] = {}
-
-    async def __call__(self, kind: type[F]) -> F:
-        value = await self.state(kind)
-        if isinstance(value, NotKnown):
-            raise CannotLook(value.reason, because=kind.__name__, code=value.code)
-        return cast("F", value)
 
     async def state(self, kind: type[Any]) -> Any:
         """Return the fact, or why it is not known."""
@@ -80,12 +77,53 @@ class _Round:
             self._looks[kind] = seen
 
     async def _look(self, kind: type[Any]) -> Any:
+        limit = getattr(kind, "patience", _PATIENCE)
         try:
-            return await kind.look(self)
+            async with asyncio.timeout(limit) as timer:
+                return await kind.look(_Standpoint(self, timer))
         except CannotLook as cannot:
             return NotKnown(cannot.reason, cannot.code, cannot.because)
         except HaSshError as error:
             return NotKnown(error.message, error.code, hints=error.hints)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            return NotKnown(f"looking took longer than {limit:g} s", "took-too-long")
+
+
+class _Standpoint:
+    """Where one look stands (`At`): its time runs only while it waits for no other look."""
+
+    def __init__(self, round_: _Round, timer: asyncio.Timeout) -> None:
+        self.target = round_.target
+        self.reader = round_.reader
+        self.journal = round_.journal
+        self._round = round_
+        self._timer = timer
+        self._waits = 0
+        self._left = 0.0
+
+    async def __call__(self, kind: type[F]) -> F:
+        with self._stopped():
+            value = await self._round.state(kind)
+        if isinstance(value, NotKnown):
+            raise CannotLook(value.reason, because=kind.__name__, code=value.code)
+        return cast("F", value)
+
+    @contextlib.contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Stop the time of this look; several waits at once count as one."""
+        loop, end = asyncio.get_running_loop(), self._timer.when()
+        if self._waits == 0 and end is not None and not self._timer.expired():
+            self._left = end - loop.time()
+            self._timer.reschedule(None)
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if self._waits == 0 and not self._timer.expired():
+                self._timer.reschedule(loop.time() + self._left)
 
 
 async def look(
@@ -97,9 +135,13 @@ async def look(
     fresh: frozenset[str] = frozenset(),
     known: Facts | None = None,
     keep: Iterable[type[Any]] = (),
+    always: Iterable[type[Any]] = ACCESS_FACTS,
 ) -> Facts:
-    """Read every fact that the checks need, each once; changes nothing. Facts in `keep` are taken from `known`."""
-    kinds = dict.fromkeys((*ACCESS_FACTS, *(kind for check in checks for kind in check.needs)))
+    """Read the facts that are always looked at and those that the checks need, each once; changes nothing.
+
+    Facts in `keep` are taken from `known`.
+    """
+    kinds = dict.fromkeys((*always, *(kind for check in checks for kind in check.needs)))
     at = _Round(reader, target, journal)
     if known is not None:
         at.take_over({kind: value for kind, value in known.items() if kind in set(keep) and not isinstance(value, NotKnown)})
@@ -346,7 +388,7 @@ async def converge(run: Run, facts: Facts | None = None) -> Converged:
             savepoint = len(_find(run.journal, result.run).entries)
     if result.run is not None and not result.stuck:
         run.journal.close(result.run, "undone" if result.put_back and not savepoint else "closed")
-        result.facts = result.facts.with_(await Unfinished.look(_Round(run.home, run.target, run.journal)))
+        result.facts = result.facts.with_(await _Round(run.home, run.target, run.journal).state(Unfinished))
     result.findings = planner.diagnose(run.want, result.facts, run.checks)
     return result
 
