@@ -314,6 +314,8 @@ class Clause:
     """The values it can have, where they are few."""
     asked: bool = False
     """True for the few that are asked though they have a default."""
+    way: str = ""
+    """The way out of an answer that cannot be, where no better one is known."""
     opinion: bool = True
     """False where the default is no wish: nothing is found wrong because of it."""
     parse: Callable[[str], Any]
@@ -398,7 +400,7 @@ def reconciled(answers: Answers) -> Answers:
 
 def refusal(clause: Clause, given: Given, no: NotThis) -> UsageError:
     """Return the error for an answer that cannot be, naming the flag, variable or line that gave it."""
-    hints = () if no.instead is None else (f"`{clause.flag} {no.instead}` would do",)
+    hints = (f"`{clause.flag} {no.instead}` would do",) if no.instead is not None else (clause.way,) if clause.way else ()
     return UsageError(f"bad-{clause.id}", f"{given.where or clause.flag}: {no.says}", *hints)
 
 
@@ -603,6 +605,7 @@ KEY = Clause(
     kind=Kind.CHOICE,
     metavar="FILE",
     help="Use this private key.",
+    way="name another one with `--key FILE`, or make a new one: `--new-key ed25519`",
     asked=True,
     parse=parse_key,
     word=_word_key,
@@ -628,6 +631,7 @@ SETUP: tuple[Clause, ...] = (
         help="The key's passphrase is in this file (- is stdin).",
         off="--no-passphrase",
         off_help="No passphrase for the new key.",
+        way="give the right one with `--passphrase-file FILE`, or set `HA_SSH_PASSPHRASE`",
         asked=True,
         parse=Secret,
         word=_word_passphrase,

@@ -12,7 +12,7 @@ from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
 from ha_ssh.core.facts import ALWAYS_SO, App, Apps, Core, OwnFiles, Supervisor
-from ha_ssh.core.model import ErrorReport, Facts, KeyState, NotKnown, PasswordWish, Plan, Report, Want
+from ha_ssh.core.model import ErrorReport, Facts, KeyState, NotKnown, Outcome, PasswordWish, Plan, Report, Want
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.enter import Entered, enter
@@ -238,7 +238,12 @@ async def _converge(
     if tools.options.demo:
         report.same_run = report.same_run.replace(f"--url {entered.url}", "--demo")
     if report.exit == Exit.OK:
-        _remember(tools, entered, done, want, answers)
+        try:
+            _remember(tools, entered, done, want, answers)
+        except HaSshError as error:
+            says = f"all is set up, but it could not be written down: {error.message}"
+            report.result, report.exit = Outcome.WRONG, Exit.WRONG
+            report.error = ErrorReport(code=error.code, message=says, hints=error.hints)
     return report
 
 

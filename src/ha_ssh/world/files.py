@@ -166,8 +166,9 @@ def lock(path: str) -> Iterator[None]:
                 f"another `ha-ssh` is at work on this computer (process {pid or 'unknown'})",
                 "wait for it to end, or end it, then try again",
             )
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        with _translated(path):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(handle)
