@@ -165,7 +165,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     wanted = wanted_of(want, facts.target, app)
     resolved = facts[Alias].resolved
     if files.block.exists and all(known(resolved[key], "check the alias") == value for key, value in wanted.items()):
-        return ok(f"`ssh {alias}` leads to {wanted['user']}@{wanted['hostname']} port {wanted['port']}")
+        return ok(f"`ssh {alias}` leads to {app.serving.user}@{wanted['hostname']} port {wanted['port']}")
     theirs = [line for name, line in sshconfig.hosts_named(files.config.text or "") if name == alias]
     if theirs and not files.block.exists:
         fix = tell("choose another alias", f"`--alias NAME`: `{alias}` is your own, in `{files.config.path}` line {theirs[0]}")
@@ -196,7 +196,7 @@ CHECK = Check(
     title="The alias leads to the app",
     why="`ssh ha` is all that anybody should have to remember",
     needs=(Alias, Apps, Doors, OwnFiles),
-    rests_on=("right-server",),
+    rests_on=("right-server", "login-name", "port-published"),
     judge=judge,
     break_it=break_it,
 )

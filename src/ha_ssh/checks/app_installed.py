@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core.errors import HaSshError, Unreachable
-from ha_ssh.core.facts import ALWAYS_SO, Apps, settings_of
-from ha_ssh.core.model import Check, Facts, Fix, Home, IfFailed, Show, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.facts import ALWAYS_SO, Apps, Supervisor, settings_of
+from ha_ssh.core.house_facts import Resolution
+from ha_ssh.core.model import Check, Facts, Fix, Home, IfFailed, NotKnown, Show, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from ha_ssh.core.facts import App
     from ha_ssh.core.model import Breakable
 
 _INSTALL_SECONDS = 1800.0
@@ -66,7 +68,7 @@ class InstallApp:
             show.progress(f"installing {self.name}", fraction, detail)
 
         try:
-            await home.call(f"/store/addons/{self.slug}/install", on_progress=progress)
+            await self._install(home, progress)
         except Unreachable as lost:
             if not lost.maybe_done or not await self._arrives(home):
                 raise
@@ -75,6 +77,16 @@ class InstallApp:
                 raise
             if not await self._arrives(home):  # somebody else is installing it at this moment
                 raise
+
+    async def _install(self, home: Home, progress: Callable[[float | None, str], None]) -> None:
+        """Install it; a store that does not know it is loaded anew first, once."""
+        try:
+            await home.call(f"/store/addons/{self.slug}/install", on_progress=progress)
+        except HaSshError as refused:
+            if refused.code != "not-in-store":
+                raise
+            await home.call("/store/reload")
+            await home.call(f"/store/addons/{self.slug}/install", on_progress=progress)
 
     async def _arrives(self, home: Home) -> bool:
         """Wait until an installation that is under way has ended; one that nobody works on for a while never began."""
@@ -129,15 +141,56 @@ def _in_use(options: Any) -> bool:
 def judge(want: Want, facts: Facts) -> Verdict:
     """Look whether the chosen app is installed, and offer to install it."""
     app = facts[Apps].chosen(want.app)
+    name = app.flavour.name
     if app.installed:
-        return ok(f"{app.flavour.name} {app.version} is installed")
+        return ok(f"{name} {app.version} is installed")
+    fix = Fix(does=f"install {name}", steps=(InstallApp(slug=app.slug, name=name),))
+    if app.problem_code in {"not-in-store", "no-such-app"}:
+        says = f"{name} is not installed, and the store of this house does not know it"
+        fix = Fix(does=f"load the store anew and install {name}", steps=fix.steps)
+        why = "the store comes with Home Assistant: it was not loaded, since git, DNS or the internet failed"
+        return wrong(says, why, str(app.problem), *_repository(facts), fix=fix, failure="store-empty")
     if not app.available:
-        fix = tell("see why", "Settings, Apps, the store; the Supervisor's log names the reason")
-        return wrong(
-            f"{app.flavour.name} cannot be installed on this machine", CHECK.why, app.problem or "available: false", fix=fix
+        return _unavailable(facts, app)
+    if (limit := _issue(facts, "ratelimit")) is not None:
+        why = "the registry that apps come from has turned this house away for asking too often"
+        return wrong(f"{name} is not installed", why, limit, fix=fix, failure="img-pull")
+    if app.hidden:
+        why = "the store's page shows it only in the Advanced Mode of your profile; the API installs it all the same"
+        return wrong(f"{name} is not installed", why, "store: advanced true", fix=fix, failure="hidden-adv")
+    return wrong(f"{name} is not installed", CHECK.why, fix=fix)
+
+
+def _unavailable(facts: Facts, app: App) -> Verdict:
+    """Say why it cannot be installed here: for another processor, or for a reason that the API does not tell."""
+    supervisor = facts.get(Supervisor)
+    ours = () if isinstance(supervisor, NotKnown) else supervisor.arch
+    says = f"{app.flavour.name} cannot be installed on this machine"
+    evidence = app.problem or f"/store/addons/{app.slug}: available false"
+    if ours and app.arch and not set(ours) & set(app.arch):
+        why = f"it is made for {' and '.join(app.arch)}, and this machine is {', '.join(ours)}"
+        fix = tell(
+            "use other hardware",
+            "both SSH apps need a 64-bit system since the end of 2025; one that is installed already goes on running",
         )
-    step = InstallApp(slug=app.slug, name=app.flavour.name)
-    return wrong(f"{app.flavour.name} is not installed", CHECK.why, fix=Fix(does=f"install {app.flavour.name}", steps=(step,)))
+        return wrong(says, why, evidence, fix=fix, failure="board-arch")
+    fix = tell(
+        "see which of the reasons it is",
+        f"Settings, Apps, the store, {app.flavour.name}: the page names it",
+        "either the app needs a newer Home Assistant (Settings, System, Updates), or it is not made for this machine",
+    )
+    return wrong(says, "the Supervisor does not tell why", evidence, fix=fix)
+
+
+def _issue(facts: Facts, kind: str) -> str | None:
+    resolution = facts.get(Resolution)
+    issue = None if isinstance(resolution, NotKnown) else resolution.of(kind)
+    return issue.text if issue else None
+
+
+def _repository(facts: Facts) -> tuple[str, ...]:
+    issue = _issue(facts, "corrupt_repository")
+    return (issue,) if issue else ()
 
 
 def break_it(scene: Breakable) -> None:
@@ -145,14 +198,48 @@ def break_it(scene: Breakable) -> None:
     scene.uninstall()
 
 
+def _wrong_board(scene: Breakable) -> None:
+    """Uninstall it, on a machine that it is not made for."""
+    scene.uninstall()
+    scene.house.knobs.arch = "armv7"
+    scene.app.available = False
+
+
+def _empty_store(scene: Breakable) -> None:
+    """Uninstall it, and empty the store."""
+    scene.uninstall()
+    scene.house.knobs.store_stale = True
+
+
+def _turned_away(scene: Breakable) -> None:
+    """Uninstall it, and let the registry turn the house away."""
+    scene.uninstall()
+    scene.house.knobs.refuse.append(("POST /store/addons/.*/install", "Container registry rate limit exceeded"))
+    scene.house.issues.append({"type": "docker_ratelimit", "context": "system", "reference": None, "reference_extra": None})
+
+
+def _hidden(scene: Breakable) -> None:
+    """Uninstall it, and hide it from the store's page."""
+    scene.uninstall()
+    scene.app.hidden = True
+
+
 CHECK = Check(
     id="app-installed",
     stage=Stage.APP,
     title="The SSH app (add-on) is installed",
     why="without it Home Assistant has no SSH server that people may use",
-    needs=(Apps,),
-    rests_on=("supervisor-ready",),
+    needs=(Apps, Supervisor, Resolution),
+    rests_on=(
+        "supervisor-ready",
+        "supervisor-healthy",
+        "supervisor-current",
+        "supervisor-idle",
+        "room-on-disk",
+        "house-online",
+    ),
     judge=judge,
     break_it=break_it,
+    faults={"board-arch": _wrong_board, "store-empty": _empty_store, "img-pull": _turned_away, "hidden-adv": _hidden},
 )
 STEPS = (InstallApp,)

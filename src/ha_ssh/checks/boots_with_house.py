@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps
-from ha_ssh.core.model import Check, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, ok, wrong
+from ha_ssh.core.model import Check, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, note, ok, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -16,12 +16,22 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     now = app.settings.get("boot")
     if want.boot is None:
-        return ok(f"`boot` is `{now}`")
+        return ok(f"`boot` is `{now}`") if now != "manual" else _note()
     wanted = "auto" if want.boot else "manual"
     if now == wanted:
         return ok(f"`boot` is `{now}`, as wanted")
     edit = Edit(path=("boot",), op=EditOp.SET, value=wanted, title=f"set `boot` to `{wanted}`")
-    return wrong(f"`boot` is `{now}`, not `{wanted}`", CHECK.why, fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)))
+    return wrong(
+        f"`boot` is `{now}`, not `{wanted}`",
+        CHECK.why,
+        fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)),
+        failure="boot-manual" if want.boot else "",
+    )
+
+
+def _note() -> Verdict:
+    fix = tell("switch it on, if you want it", "`ha-ssh setup --boot`")
+    return note("the app does not start with the house", CHECK.why, "`boot` is `manual`", fix=fix, failure="boot-manual")
 
 
 def break_it(scene: Breakable) -> None:
@@ -38,4 +48,5 @@ CHECK = Check(
     rests_on=("app-installed",),
     judge=judge,
     break_it=break_it,
+    faults={"boot-manual": break_it},
 )

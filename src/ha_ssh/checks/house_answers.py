@@ -5,26 +5,107 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Core
-from ha_ssh.core.model import Check, Facts, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
+
+_FAILURES = {
+    "ip-banned": "ip-banned",
+    "no-websocket": "revproxy",
+    "not-resolvable": "mdns",
+    "session-expired": "auth-invalid",
+    "signed-out": "auth-invalid",
+    "timed-out": "timeout",
+    "token-refused": "auth-invalid",
+    "took-too-long": "timeout",
+    "untrusted-proxy": "revproxy",
+}
+"""The known failures by the code of the error; a certificate that is not trusted has many codes."""
+
+_WAYS: dict[str, tuple[str, ...]] = {
+    "auth-invalid": (
+        "sign in again",
+        "make a long-lived token in your Home Assistant profile, Security, at the bottom",
+        "each token is tried once only: Home Assistant counts refused ones, and may ban this address",
+    ),
+    "ip-banned": (
+        "lift the ban",
+        "delete the address of this computer from `ip_bans.yaml` in the configuration folder, and restart Home Assistant",
+        "or use another computer: every try with a refused token counts towards the next ban",
+    ),
+    "mdns": (
+        "use the IP address",
+        "names in `.local` need mDNS, which some networks, VPNs and systems lack: `--url http://192.168.…:8123`",
+    ),
+    "revproxy": (
+        "go around the proxy, or let it pass on what Home Assistant needs",
+        "give the address of the house itself, such as `--url http://homeassistant.local:8123`",
+        "or, in the proxy, pass WebSockets on (the `Upgrade` header)",
+        "and in `configuration.yaml`, under `http:`, set `use_x_forwarded_for: true` and list the proxy in `trusted_proxies:`",
+    ),
+    "timeout": (
+        "find out where the way ends",
+        "open the address in a browser on this computer",
+        "if it does not open there either: the address, the network (guest Wi-Fi, VPN) or a firewall is in the way",
+        "give the right one with `--url`",
+    ),
+    "tls-verify": (
+        "use a certificate that can be trusted",
+        "use the name that the certificate is made for, or the address of the house itself",
+        "or trust this very certificate, once its fingerprint has been compared in the house",
+    ),
+}
+_ANY_WAY = ("make it reachable", "open the address in a browser on this computer", "give the right one with `--url`")
 
 
 def judge(_want: Want, facts: Facts) -> Verdict:
     """Judge the one connection to Core's API."""
     core = facts.get(Core)
     if isinstance(core, NotKnown):
-        way = tell("make it reachable", "open the address in a browser on this computer", "give the right one with `--url`")
-        if core.code in {"token-refused", "no-token", "session-expired"}:
-            way = tell("sign in again", "make a long-lived token in your Home Assistant profile, Security, at the bottom")
-        return wrong(f"no way into Home Assistant at {facts.target.url}: {core.reason}", CHECK.why, core.code, fix=way)
+        failure = _failure(core.code, facts.target.url)
+        evidence = f"{core.code}: {core.reason}"
+        says = f"no way into Home Assistant at {facts.target.url}: {core.reason}"
+        return wrong(says, CHECK.why, evidence, fix=_way(core, failure), failure=failure)
     return ok(f"Home Assistant {core.state.version} answers at {facts.target.url}")
+
+
+def _failure(code: str, url: str) -> str:
+    if code.startswith("tls-"):
+        return "tls-verify"
+    failure = _FAILURES.get(code, "")
+    return "" if failure == "mdns" and ".local" not in url else failure
+
+
+def _way(core: NotKnown, failure: str) -> Fix:
+    """Return the ways out: those of the error itself, which knows most, else those of the failure."""
+    does, *instructions = _WAYS.get(failure, _ANY_WAY)
+    return tell(does, *(core.hints or instructions))
 
 
 def break_it(scene: Breakable) -> None:
     """Revoke the token."""
     scene.revoke_token()
+
+
+def _ban(scene: Breakable) -> None:
+    """Ban this computer's address."""
+    scene.house.ban_after = 0
+
+
+def _proxy(scene: Breakable) -> None:
+    """Put a proxy in between that passes no WebSockets on."""
+    scene.house.knobs.front = "no-websocket"
+
+
+def _certificate(scene: Breakable) -> None:
+    """Let the house show a certificate that it has signed itself."""
+    scene.house.knobs.front = "tls-self-signed"
+
+
+def _silence(scene: Breakable) -> None:
+    """Let nobody answer."""
+    scene.house.knobs.front = "timed-out"
 
 
 CHECK = Check(
@@ -35,4 +116,11 @@ CHECK = Check(
     needs=(Core,),
     judge=judge,
     break_it=break_it,
+    faults={
+        "auth-invalid": break_it,
+        "ip-banned": _ban,
+        "revproxy": _proxy,
+        "tls-verify": _certificate,
+        "timeout": _silence,
+    },
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import keys
-from ha_ssh.core.facts import App, Apps, MyKey, holds_key
+from ha_ssh.core.facts import App, Apps, Doors, MyKey, holds_key
 from ha_ssh.core.model import (
     Check,
     Consent,
+    Edit,
+    EditOp,
     Facts,
     Fix,
     NotKnown,
@@ -24,7 +26,7 @@ from ha_ssh.core.model import (
 )
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import Breakable
+    from ha_ssh.core.model import Breakable, Flavour
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
@@ -35,10 +37,53 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return note(f"{len(app.serving.keys)} keys are authorised; which of them is yours is not known here")
     if holds_key(app.serving.keys, key.public, facts.target.identity):
         return ok("your key is authorised in the app's settings")
-    refused = [entry for entry in app.serving.keys if isinstance(keys.parse_entry(entry), keys.BadEntry)]
-    evidence = [f"{len(app.serving.keys)} entries, none of them your key"]
-    evidence += [f"{len(refused)} of them are in a shape that sshd refuses"] if refused else []
-    return wrong("your key is not authorised in the app's settings", CHECK.why, *evidence, fix=_fix(want, facts, app))
+    meant = [entry for entry in app.serving.keys if isinstance(key.public, str) and keys.means(entry, key.public)]
+    if meant:
+        return _misshapen(app, meant)
+    evidence = (f"{len(app.serving.keys)} entries, none of them your key", *_doubts(app))
+    fix = _fix(want, facts, app)
+    if _opens(facts, app):
+        says = "your key opens the door, but it is not in the app's settings"
+        why = "the app still has it in its own file from before, and forgets it as soon as another key is set"
+        return wrong(says, why, *evidence, fix=fix, failure="keys-left")
+    if not app.serving.keys and not app.serving.password_set and app.serving.port is not None:
+        says = "neither a key nor a password is set in the app's settings"
+        why = "with a port and no login the app refuses to run, and its web terminal shows `502: Bad Gateway`"
+        return wrong(says, why, "settings: no authorised key, no password", fix=fix, failure="no-creds")
+    return wrong("your key is not authorised in the app's settings", CHECK.why, *evidence, fix=fix)
+
+
+def _misshapen(app: App, meant: list[str]) -> Verdict:
+    """Your key is there in a shape that the server does not read: write it as the one line that was meant."""
+    bad = [(text, entry) for text in meant if isinstance(entry := keys.parse_entry(text), keys.BadEntry)]
+    edits = [app.flavour.drop_key(text) for text, _ in bad]
+    edits += [app.flavour.add_key(line) for _, entry in bad for line in entry.repairs]
+    evidence = [f"authorised keys, entry {app.serving.keys.index(text) + 1}: {entry.says}" for text, entry in bad]
+    putty = all(entry.problem is keys.Problem.RFC4716 for _, entry in bad)
+    return wrong(
+        "your key is in the app's settings, but not as one key line",
+        "the server passes over such an entry without a word",
+        *evidence,
+        fix=Fix(does="write your key as one line", slug=app.slug, edits=tuple(edits)),
+        failure="pubkey-putty" if putty else "key-shape",
+    )
+
+
+def _doubts(app: App) -> list[str]:
+    """Return what keeps it open whether some entry is our key all the same."""
+    found = [entry.problem for text in app.serving.keys if isinstance(entry := keys.parse_entry(text), keys.BadEntry)]
+    doubts = {
+        keys.Problem.SECRET_REFERENCE: "one is a reference to a secret, which only the app can read",
+        keys.Problem.PRIVATE_KEY: "one is a private key: if it is yours, make a new one (`ha-ssh setup --new-key ed25519`)",
+    }
+    return [says for problem, says in doubts.items() if problem in found]
+
+
+def _opens(facts: Facts, app: App) -> bool:
+    """Return whether our key was let in all the same."""
+    doors = facts.get(Doors)
+    door = None if isinstance(doors, NotKnown) else doors.by_slug.get(app.slug)
+    return door is not None and door.admitted is True and door.proof is not None
 
 
 def _fix(want: Want, facts: Facts, app: App) -> Fix:
@@ -62,13 +107,51 @@ def break_it(scene: Breakable) -> None:
     scene.forget_our_key()
 
 
+def _entries(scene: Breakable, *entries: str) -> None:
+    """Let the app run with these entries and no others."""
+    scene.save(Edit(path=scene.flavour.add_key("x").path, op=EditOp.SET, value=list(entries), title="other entries"))
+    scene.restart()
+
+
+def _our_key(scene: Breakable) -> str:
+    return (scene.file(f"{scene.target.identity}.pub") or scene.house.keys.make("ed25519").public).strip()
+
+
+def _quoted(scene: Breakable) -> None:
+    """Put the quotes of a text editor around our key."""
+    _entries(scene, f"“{_our_key(scene)}”")
+
+
+def _putty(scene: Breakable) -> None:
+    """Save our key as PuTTY does."""
+    blob = _our_key(scene).split()[1]
+    _entries(scene, f'---- BEGIN SSH2 PUBLIC KEY ----\nComment: "mine"\n{blob}\n---- END SSH2 PUBLIC KEY ----')
+
+
+def _nobody(scene: Breakable) -> None:
+    """Withdraw every key."""
+    _entries(scene)
+
+
+def _left(scene: Breakable) -> None:
+    """Withdraw every key, and let people in by password instead."""
+    scene.set_password()
+    _entries(scene)
+
+
+def _keeps_keys(flavour: Flavour) -> bool:
+    return flavour.forget_keys() is not None
+
+
 CHECK = Check(
     id="key-authorised",
     stage=Stage.SETTINGS,
     title="Your key is authorised",
     why="the app admits only the keys that are in its settings",
-    needs=(Apps, MyKey),
+    needs=(Apps, MyKey, Doors),
     rests_on=("app-installed", "key-file"),
     judge=judge,
     break_it=break_it,
+    faults={"key-shape": _quoted, "keys-left": _left, "no-creds": _nobody, "pubkey-putty": _putty},
+    befalls={"keys-left": _keeps_keys},
 )

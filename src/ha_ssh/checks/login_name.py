@@ -1,29 +1,94 @@
-"""Truth: the app lets the wanted user name log in."""
+"""Truth: the app has a login name that can be made, and it is the wanted one."""
 
 from __future__ import annotations
 
-from ha_ssh.core.facts import Apps
-from ha_ssh.core.model import Check, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
+import re
+from typing import TYPE_CHECKING
+
+from ha_ssh.core import logs
+from ha_ssh.core.facts import App, AppLog, Apps
+from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Breakable, Flavour
+
+_CREATABLE = re.compile(r"[a-z_][a-z0-9_-]*")
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
-    """Compare the app's user name with the wanted one."""
+    """Compare the app's user name with the wanted one, and with what the app can create."""
     app = facts[Apps].chosen(want.app)
     user = app.serving.user
-    if want.username is None or want.username.lower() == user:
-        return ok(f"the login name is `{user}`") if user else _nameless(want)
-    edit = app.flavour.set_username(want.username)
+    if want.username is not None and want.username.lower() != user:
+        return _another(want.username, app)
+    if not user:
+        return wrong(
+            "the app has no login name, so it does not start",
+            CHECK.why,
+            "settings: `username` is empty",
+            fix=_default(app),
+            failure="user-empty",
+        )
+    evidence = _refused(facts, app)
+    if evidence is not None:
+        return wrong(
+            f"the app cannot create the user `{user}`, so it does not start",
+            "the name is taken by the app's own system, or has signs that are not allowed",
+            evidence,
+            fix=_default(app),
+            failure="user-taken",
+        )
+    return ok(f"the login name is `{user}`")
+
+
+def _another(name: str, app: App) -> Verdict:
+    user = app.serving.user
+    edit = app.flavour.set_username(name)
     if edit is None:
         fix = tell("use that name", f"leave `--username` out, or give `--username {user}`")
         return wrong(f"{app.flavour.name} knows only the login name `{user}`", CHECK.why, fix=fix)
-    return wrong(
-        f"the login name is `{user}`, not `{want.username}`", CHECK.why, fix=Fix(does=edit.title, slug=app.slug, edits=(edit,))
-    )
+    return wrong(f"the login name is `{user}`, not `{name}`", CHECK.why, fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)))
 
 
-def _nameless(_want: Want) -> Verdict:
-    fix = tell("choose a name", "`ha-ssh setup --username NAME`")
-    return wrong("the app has no login name, so it does not start", CHECK.why, fix=fix)
+def _refused(facts: Facts, app: App) -> str | None:
+    """Return what shows that the name cannot be created: its signs, or the log of an app that is down."""
+    if not _CREATABLE.fullmatch(app.serving.user):
+        return f"settings: `username` is `{app.serving.user}`"
+    log = facts.get(AppLog)
+    if app.running or isinstance(log, NotKnown):
+        return None
+    reason = logs.fatal(log.lines.get(app.slug, ()))
+    return f"its log: {reason.line}" if reason is not None and reason.code == "user-taken" else None
+
+
+def _default(app: App) -> Fix:
+    name = app.flavour.default_username
+    edit = app.flavour.set_username(name)
+    if edit is None or name == app.serving.user:
+        return tell("choose another name", "`ha-ssh setup --username NAME`, with small letters, digits, `-` and `_`")
+    does = f"log in as `{name}` (another name: `ha-ssh setup --username NAME`)"
+    return Fix(does=does, consent=Consent.ASK, slug=app.slug, edits=(edit,))
+
+
+def _can_be_chosen(flavour: Flavour) -> bool:
+    return flavour.set_username("x") is not None
+
+
+def _named(scene: Breakable, name: str) -> None:
+    edit = scene.flavour.set_username(name)
+    if edit is not None:
+        scene.save(edit)
+        scene.restart()
+
+
+def _nameless(scene: Breakable) -> None:
+    """Empty the name."""
+    _named(scene, "")
+
+
+def _taken(scene: Breakable) -> None:
+    """Take the name of one of the app's own users."""
+    _named(scene, "sshd")
 
 
 CHECK = Check(
@@ -31,7 +96,9 @@ CHECK = Check(
     stage=Stage.SETTINGS,
     title="The login name is the wanted one",
     why="the app admits exactly one user name",
-    needs=(Apps,),
+    needs=(Apps, AppLog),
     rests_on=("app-installed",),
     judge=judge,
+    faults={"user-empty": _nameless, "user-taken": _taken},
+    befalls={"user-empty": _can_be_chosen, "user-taken": _can_be_chosen},
 )

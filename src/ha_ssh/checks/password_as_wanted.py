@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps, Doors
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, PasswordWish, Stage, Verdict, Want, known, ok, wrong
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, PasswordWish, Stage, Verdict, Want, known, note, ok, wrong
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import Breakable
+    from ha_ssh.core.model import Breakable, Flavour
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
@@ -17,14 +17,20 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not app.serving.password_set:
         return ok("no password is set")
     if want.password is not PasswordWish.OFF:
-        return ok("a password is set" if app.serving.password_login else "a password is set, but the app ignores it beside a key")
+        return ok("a password is set, and lets people in") if app.serving.password_login else _ignored()
     doors = facts.get(Doors)
     door = None if isinstance(doors, NotKnown) else doors.by_slug.get(app.slug)
     proof = known(door.proof, "clear the password, once the login by key is proven") if door else None
     if not proof:
         return wrong("a password is still set, and no login by key is proven yet", CHECK.why)
     fix = Fix(does="clear the password", slug=app.slug, edits=(app.flavour.set_password(None),))
-    return wrong("a password is still set", CHECK.why, fix=fix)
+    return wrong("a password is still set", CHECK.why, fix=fix, failure="" if app.serving.password_login else "pw-ignored")
+
+
+def _ignored() -> Verdict:
+    says = "a password is set, but the app ignores it beside a key"
+    why = "in this app the first key ends password login, whatever its documentation says: log in with a key"
+    return note(says, why, "settings: both a key and a password", failure="pw-ignored")
 
 
 def break_it(scene: Breakable) -> None:
@@ -33,13 +39,19 @@ def break_it(scene: Breakable) -> None:
     scene.restart()
 
 
+def _ends_password(flavour: Flavour) -> bool:
+    return flavour.key_ends_password
+
+
 CHECK = Check(
     id="password-as-wanted",
     stage=Stage.SESSION,
     title="The password is as wanted",
     why="a password can be guessed, a key cannot",
     needs=(Apps, Doors),
-    rests_on=("app-installed", "right-server"),
+    rests_on=("app-installed", "key-authorised", "password-not-leaked", "right-server"),
     judge=judge,
     break_it=break_it,
+    faults={"pw-ignored": break_it},
+    befalls={"pw-ignored": _ends_password},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import App, Apps
-from ha_ssh.core.model import Check, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -22,17 +22,39 @@ def judge(want: Want, facts: Facts) -> Verdict:
     rival = _rival(facts, app, wanted)
     if rival is not None:
         fix = tell("choose another port", f"`ha-ssh setup --port N`, with a free port N such as {free_port(facts, app)}")
-        return wrong(f"{rival.flavour.name} has port {wanted} too; only one app can have it", CHECK.why, fix=fix)
+        evidence = f"/addons/{rival.slug}/info: network 22/tcp is {wanted}"
+        says = f"{rival.flavour.name} has port {wanted} too; only one app can have it"
+        return wrong(says, CHECK.why, evidence, fix=fix, failure="port-busy")
     if port is None:
         fix = Fix(does=f"publish SSH on port {wanted}", slug=app.slug, edits=(app.flavour.set_port(wanted),))
-        return wrong("the app has no SSH port", "without a port it starts no SSH server", "network: 22/tcp is empty", fix=fix)
-    if port == HOST_PORT and want.port is None:
-        fix = tell("choose another port", "`ha-ssh setup --port 2222`")
-        return wrong(f"the app is on port {port}, which belongs to the host's own SSH server", CHECK.why, fix=fix)
+        return wrong(
+            "the app has no SSH port",
+            "without a port it starts no SSH server",
+            "network: 22/tcp is empty",
+            fix=fix,
+            failure="port-null",
+        )
+    if port == HOST_PORT:
+        return _on_the_hosts(app, want.port if want.port not in {None, HOST_PORT} else free_port(facts, app))
     if port != wanted:
         fix = Fix(does=f"move SSH from port {port} to {wanted}", slug=app.slug, edits=(app.flavour.set_port(wanted),))
         return wrong(f"SSH is on port {port}, not on {wanted}", CHECK.why, f"network: 22/tcp is {port}", fix=fix)
-    return ok(f"SSH is published on port {port}")
+    inside = () if port == 22 else ("the app's log may name port 22 all the same: that is the port inside its container",)
+    return ok(f"SSH is published on port {port}", *inside)
+
+
+def _on_the_hosts(app: App, wanted: int | None) -> Verdict:
+    """The port of Home Assistant OS itself: another server, which an app there hides, or which hides the app."""
+    port = wanted or app.flavour.default_port
+    edits = (app.flavour.set_port(port),)
+    fix = Fix(does=f"move SSH from port {HOST_PORT} to {port}", consent=Consent.ASK, slug=app.slug, edits=edits)
+    return wrong(
+        f"the app is on port {HOST_PORT}, which belongs to the host's own SSH server (for developers)",
+        "the two are different servers with different keys, and only one of them can answer",
+        f"network: 22/tcp is {HOST_PORT}",
+        fix=fix,
+        failure="host-22222",
+    )
 
 
 def _rival(facts: Facts, app: App, port: int) -> App | None:
@@ -49,7 +71,14 @@ def free_port(facts: Facts, app: App) -> int:
 
 def break_it(scene: Breakable) -> None:
     """Empty the port."""
-    scene.app.network = {"22/tcp": None}
+    path = scene.flavour.set_port(22).path
+    scene.save(Edit(path=path, op=EditOp.SET, value=None, title="empty the port"))
+    scene.restart()
+
+
+def _host_port(scene: Breakable) -> None:
+    """Move it to the host's own port."""
+    scene.save(scene.flavour.set_port(HOST_PORT))
     scene.restart()
 
 
@@ -62,4 +91,5 @@ CHECK = Check(
     rests_on=("app-installed",),
     judge=judge,
     break_it=break_it,
+    faults={"port-null": break_it, "host-22222": _host_port},
 )

@@ -10,8 +10,6 @@ from ha_ssh.core.model import Check, DoorState, Facts, Fix, Later, NotKnown, Sta
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
-_SHUT = {DoorState.REFUSED, DoorState.RESET}
-
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Compare the options inside the running app with the saved ones; without a session, read it from what the door does."""
@@ -21,7 +19,11 @@ def judge(want: Want, facts: Facts) -> Verdict:
         if _alike(door.running, app.settings.get("options")):
             return ok("the app runs with its saved settings")
         return wrong(
-            "settings were saved but the app was not restarted since", CHECK.why, _differing(door, app), fix=_restart(app)
+            "settings were saved but the app was not restarted since",
+            CHECK.why,
+            _differing(door, app),
+            fix=_restart(app),
+            failure="not-restarted",
         )
     if app.slug in facts.fresh:
         return ok("the app was restarted after its settings were saved")
@@ -33,7 +35,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
     """Return what the door does that it would not do with the saved settings."""
-    if door.state in _SHUT:
+    if door.state is DoorState.REFUSED:
         return f"port {door.port} is saved, yet nothing answers there: {door.message}"
     key = facts.get(MyKey)
     if isinstance(key, NotKnown) or door.admitted is not False:
@@ -76,7 +78,8 @@ CHECK = Check(
     title="The saved settings are live",
     why="an app takes its settings up only when it starts",
     needs=(Apps, Doors, MyKey),
-    rests_on=("app-running", "key-authorised", "port-published"),
+    rests_on=("app-running", "key-authorised", "port-published", "debug-off"),
     judge=judge,
     break_it=break_it,
+    faults={"not-restarted": break_it},
 )

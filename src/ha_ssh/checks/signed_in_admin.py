@@ -21,6 +21,7 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         CHECK.why,
         "auth/current_user: is_admin is false",
         fix=tell("sign in as an administrator", "make the token while you are signed in as an administrator"),
+        failure="not-admin",
     )
 
 
@@ -38,4 +39,5 @@ CHECK = Check(
     rests_on=("house-answers",),
     judge=judge,
     break_it=break_it,
+    faults={"not-admin": break_it},
 )

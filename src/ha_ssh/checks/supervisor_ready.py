@@ -1,45 +1,72 @@
-"""Truth: there is a Supervisor, and it is up and healthy."""
+"""Truth: there is a Supervisor, and it is up."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Supervisor
-from ha_ssh.core.model import Check, Facts, NotKnown, Stage, Verdict, Want, note, ok, tell, unknown, warn, wrong
+from ha_ssh.core.model import Check, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
 
 _PATIENCE = tell("wait for it", "it is starting, updating or restoring a backup: run the command again in a few minutes")
+_ELSEWHERE = tell(
+    "use the SSH server of the machine itself",
+    "apps exist only on Home Assistant OS and Supervised; in a container or a virtual environment, SSH belongs to the host",
+)
+_AGAIN = tell(
+    "ask it again",
+    "a slow machine or a full disk makes it slow: run the command again in a minute",
+    "if it stays so, restart the machine that Home Assistant runs on",
+)
 
 
 def judge(_want: Want, facts: Facts) -> Verdict:
-    """Judge the Supervisor's state and health."""
+    """Judge the Supervisor's state."""
     found = facts.get(Supervisor)
     if isinstance(found, NotKnown):
-        if found.code == "not-ready":
-            return wrong("the Supervisor is not ready", CHECK.why, found.reason, fix=_PATIENCE)
-        if found.code != "no-supervisor":
-            return unknown(f"could not look: {found.reason}", CHECK.why)
-        fix = tell("use the SSH server of the machine itself", "apps exist only on Home Assistant OS and Supervised")
-        return wrong("this Home Assistant has no Supervisor, so there are no apps (add-ons)", CHECK.why, found.code, fix=fix)
+        return _not_known(found)
     if found.state != "running":
-        fix = tell("wait for it", "it is starting, updating or restoring a backup: run the command again in a few minutes")
-        return wrong(
-            f"the Supervisor is not ready: its state is `{found.state}`", CHECK.why, f"/info: state {found.state}", fix=fix
-        )
-    if not found.healthy:
-        fix = tell("make it healthy", "Settings, System, Repairs names the reason")
-        return warn("the Supervisor calls itself unhealthy", "it refuses to install apps until that is settled", fix=fix)
-    if not found.supported:
-        return note("this installation is not supported by Home Assistant", "apps may fail in ways that nobody has seen")
-    return ok(f"the Supervisor {found.version} is up and healthy")
+        says = f"the Supervisor is not ready: its state is `{found.state}`"
+        return wrong(says, CHECK.why, f"/info: state {found.state}", fix=_PATIENCE, failure="sup-notready")
+    return ok(f"the Supervisor {found.version} is up")
+
+
+def _not_known(found: NotKnown) -> Verdict:
+    match found.code:
+        case "not-ready":
+            return wrong("the Supervisor is not ready", CHECK.why, found.reason, fix=_PATIENCE, failure="sup-notready")
+        case "no-supervisor":
+            says = "this Home Assistant has no Supervisor, so there are no apps (add-ons)"
+            return wrong(says, CHECK.why, "get_config: `hassio` is not loaded", fix=_ELSEWHERE, failure="no-supervisor")
+        case "no-answer":
+            says = "the Supervisor did not answer in time"
+            return unknown(says, CHECK.why, found.reason, fix=_AGAIN, failure="ws-timeout")
+        case _:
+            fix = tell("see why", *found.hints) if found.hints else None
+            return unknown(f"could not look: {found.reason}", CHECK.why, found.code, fix=fix)
 
 
 def break_it(scene: Breakable) -> None:
     """Let it start for ever."""
     scene.house.knobs.supervisor_state = "setup"
+
+
+def _freeze(scene: Breakable) -> None:
+    """Let it make a backup for ever: it answers, and does nothing."""
+    scene.house.knobs.supervisor_state = "freeze"
+
+
+def _none(scene: Breakable) -> None:
+    """Take it away."""
+    scene.house.knobs.no_supervisor = True
+
+
+def _slow(scene: Breakable) -> None:
+    """Let Core wait for it in vain, which it tells by an empty message."""
+    scene.house.knobs.refuse.append(("GET /(info|supervisor/info)$", ""))
 
 
 CHECK = Check(
@@ -51,4 +78,5 @@ CHECK = Check(
     rests_on=("signed-in-admin",),
     judge=judge,
     break_it=break_it,
+    faults={"sup-notready": _freeze, "no-supervisor": _none, "ws-timeout": _slow},
 )

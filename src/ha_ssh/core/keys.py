@@ -561,6 +561,12 @@ def admits(entry: str, public: str) -> bool:
     return wanted is not None and any(key.blob == wanted.blob and not key.is_authority for key in served(entry))
 
 
+def means(entry: str, public: str) -> bool:
+    """Return whether an entry that is not exactly one key line was surely meant to hold this public key."""
+    read = parse_entry(entry)
+    return isinstance(read, BadEntry) and any(admits(line, public) for line in read.repairs)
+
+
 def same_key(a: str, b: str) -> bool:
     """Return whether two entries are the same key, whatever their comments; texts that are no keys are compared as they are."""
     one, other = first_key(a), first_key(b)

@@ -33,6 +33,7 @@ CHECKS = (
 )
 
 OS_VERSION = "16.3"
+NEXT_SUPERVISOR = "2026.11.1"
 
 REPOSITORIES = (
     ("core", "Official apps", "core", "https://home-assistant.io/addons", "Home Assistant"),
@@ -66,9 +67,9 @@ def info(house: House) -> dict[str, Any]:
         "features": list(FEATURES),
         "machine": "raspberrypi5-64",
         "machine_id": house.machine_id,
-        "arch": "aarch64",
+        "arch": house.knobs.arch,
         "state": house.knobs.supervisor_state,
-        "supported_arch": ["aarch64"],
+        "supported_arch": [house.knobs.arch],
         "supported": not house.knobs.unsupported,
         "channel": "stable",
         "logging": "info",
@@ -81,7 +82,7 @@ def supervisor_info(house: House) -> dict[str, Any]:
     needed = house.knobs.update_needed
     return {
         "version": house.supervisor_version,
-        "version_latest": "2026.11.1" if needed else house.supervisor_version,
+        "version_latest": NEXT_SUPERVISOR if needed else house.supervisor_version,
         "update_available": needed,
         "channel": "stable",
         "arch": "aarch64",
@@ -157,7 +158,7 @@ def host_info(house: House) -> dict[str, Any]:
         "disk_free": house.knobs.disk_free,
         "disk_total": 252.0,
         "disk_used": round(252.0 - house.knobs.disk_free, 1),
-        "disk_life_time": None,
+        "disk_life_time": house.knobs.disk_worn,
         "features": list(FEATURES),
         "hostname": house.hostname,
         "llmnr_hostname": house.hostname,
@@ -185,7 +186,7 @@ def network_info(house: House) -> dict[str, Any]:
         "mac": "AA:BB:CC:DD:EE:FF",
         "ipv4": {
             "method": "auto",
-            "address": [f"{house.address}/24"],
+            "address": ["100.72.3.4/10" if house.knobs.cgnat else f"{house.address}/24"],
             "nameservers": ["192.168.1.1"],
             "gateway": "192.168.1.1",
             "route_metric": None,
@@ -261,7 +262,8 @@ def available_updates(house: House) -> dict[str, Any]:
         if app.installed and app.version != app.version_latest
     ]
     if house.knobs.update_needed:
-        updates.append({"update_type": "supervisor", "panel_path": "/update-available/supervisor", "version_latest": "2026.11.1"})
+        path = "/update-available/supervisor"
+        updates.append({"update_type": "supervisor", "panel_path": path, "version_latest": NEXT_SUPERVISOR})
     return {"available_updates": updates}
 
 
@@ -293,7 +295,7 @@ def listed(app: App) -> dict[str, Any]:
         "version_latest": app.version_latest,
         "update_available": app.installed and app.version != app.version_latest,
         "available": app.available,
-        "detached": False,
+        "detached": app.detached,
         "homeassistant": app.kind.more.get("homeassistant"),
         "state": app.state,
         "repository": app.kind.repository,
@@ -302,7 +304,7 @@ def listed(app: App) -> dict[str, Any]:
         "icon": True,
         "logo": True,
         "system_managed": False,
-        "advanced": False,
+        "advanced": app.hidden,
     }
 
 
@@ -310,7 +312,7 @@ def store_entry(app: App) -> dict[str, Any]:
     """The answer to GET `/store/addons/<slug>`."""
     more = app.kind.more
     return {
-        "advanced": False,
+        "advanced": app.hidden,
         "arch": ["aarch64", "amd64"],
         "available": app.available,
         "build": False,
@@ -330,11 +332,11 @@ def store_entry(app: App) -> dict[str, Any]:
         "version": app.version,
         "apparmor": more.get("apparmor", "default"),
         "auth_api": more.get("auth_api", False),
-        "detached": False,
+        "detached": app.detached,
         "docker_api": more.get("docker_api", False),
         "full_access": False,
         "hassio_api": True,
-        "hassio_role": more.get("hassio_role", "manager"),
+        "hassio_role": app.role or more.get("hassio_role", "manager"),
         "homeassistant_api": more.get("homeassistant_api", False),
         "host_network": app.kind.host_network,
         "host_pid": False,
@@ -372,7 +374,7 @@ def app_info(app: App, house: House) -> dict[str, Any]:
         "machine": [],
         "homeassistant": more.get("homeassistant"),
         "url": kind.url,
-        "detached": False,
+        "detached": app.detached,
         "available": app.available,
         "build": False,
         "network": dict(app.network),
@@ -391,7 +393,7 @@ def app_info(app: App, house: House) -> dict[str, Any]:
         "documentation": True,
         "stdin": False,
         "hassio_api": True,
-        "hassio_role": more.get("hassio_role", "manager"),
+        "hassio_role": app.role or more.get("hassio_role", "manager"),
         "auth_api": more.get("auth_api", False),
         "homeassistant_api": more.get("homeassistant_api", False),
         "gpio": more.get("gpio", False),
@@ -425,7 +427,7 @@ def app_info(app: App, house: House) -> dict[str, Any]:
         "devices": list(more.get("devices", ())),
         "system_managed": False,
         "system_managed_config_entry": None,
-        "advanced": False,
+        "advanced": app.hidden,
     }
 
 

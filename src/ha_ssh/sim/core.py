@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import WSMsgType, web
 
+from ha_ssh.sim.certificates import signed_by_itself
 from ha_ssh.sim.house import Dropped, Refusal, User
 from ha_ssh.sim.supervisor import drop, request
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_LOGS = re.compile(r"addons/([^/]+)/logs(/follow|/latest|/boots/-?\d+)?")
+_LOGS = re.compile(r"(?:addons/([^/]+)|supervisor)/logs(/follow|/latest|/boots/-?\d+)?")
 _DEFAULT_TIMEOUT = 10.0
 _CODE_LIFETIME = 600.0
 _ACCESS_LIFETIME = 1800.0
@@ -127,6 +128,7 @@ class CoreServer:
         self._server: asyncio.Server | None = None
         self._redirecting: web.AppRunner | None = None
         self._where: tuple[str, int] = ("", 0)
+        self._tls = front.tls
 
     # ------------------------------------------------------------------------------------------------ up and down
 
@@ -134,7 +136,7 @@ class CoreServer:
     def url(self) -> str:
         """The address that a person would type."""
         host, port = self._where
-        scheme, usual = ("https", 443) if self._front.tls else ("http", 80)
+        scheme, usual = ("https", 443) if self._tls else ("http", 80)
         return f"{scheme}://{host}{'' if port == usual else f':{port}'}{self._front.prefix}"
 
     async def start(self, host: str) -> int:
@@ -160,7 +162,7 @@ class CoreServer:
             listening.bind((host, 0))
         self._where = (host, listening.getsockname()[1])
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._handled_by, sock=listening, ssl=self._front.tls)
+        self._server = await loop.create_server(self._handled_by, sock=listening, ssl=self._tls)
 
     def _handled_by(self) -> asyncio.BaseProtocol:
         if self._runner is None or self._runner.server is None:
@@ -176,7 +178,11 @@ class CoreServer:
                 connection.force_close()
 
     def catch_up(self) -> None:
-        """Go away where the house says that Core is down, and come back when it no longer does."""
+        """Go away where the house says that Core is down, and come back when it no longer does; take up its certificate."""
+        if self._house.knobs.front == "tls-self-signed" and self._tls is None and self._server is not None:
+            self._tls = signed_by_itself(self._where[0])
+            self._shut()
+            self._alongside(self._open())
         if self._house.knobs.core_down and self._server is not None:
             self._shut()
             self._alongside(self._come_back())
@@ -207,6 +213,7 @@ class CoreServer:
         return [
             ("GET", "/", self._front_page),
             ("GET", "/manifest.json", self._manifest),
+            ("GET", "/.well-known/oauth-authorization-server", self._oauth),
             ("GET", "/auth/providers", self._providers),
             ("GET", "/auth/authorize", self._authorize_page),
             ("POST", "/auth/authorize", self._authorize),
@@ -232,11 +239,24 @@ class CoreServer:
             return drop(request)
         if self._house.banned(_address(request)):
             raise web.HTTPForbidden
+        if (refused := await self._in_the_way(request)) is not None:
+            return refused
         try:
             return await handler(request)
         except web.HTTPUnauthorized:
             self._house.failed_sign_in(_address(request))
             raise
+
+    async def _in_the_way(self, request: web.Request) -> web.StreamResponse | None:
+        """What stands before Core answers to a request; `None` where it is passed on."""
+        match self._house.knobs.front:
+            case "untrusted-proxy":
+                return web.Response(status=400, text="400: Bad Request")
+            case "no-websocket" if request.path.endswith("/api/websocket"):
+                return web.Response(status=404, text="404: Not Found")
+            case "timed-out":
+                await self._house.clock.sleep(3600.0)
+        return None
 
     # ---------------------------------------------------------------------------------------------------- plain HTTP
 
@@ -301,7 +321,7 @@ class CoreServer:
         token = self._signed_in(request)
         if not token.user.is_admin:
             return web.Response(status=401)
-        slug, kind = log.groups()
+        slug, kind = log[1] or "supervisor", log[2]
         try:
             text = self._house.log_text(slug)
         except Refusal as refusal:
@@ -324,6 +344,18 @@ class CoreServer:
         return answer
 
     # ------------------------------------------------------------------------------------------------------- sign-in
+
+    async def _oauth(self, _request: web.Request) -> web.Response:
+        """What sign-in offers, in the form of RFC 8414."""
+        return _json(
+            {
+                "authorization_endpoint": "/auth/authorize",
+                "token_endpoint": "/auth/token",
+                "revocation_endpoint": "/auth/revoke",
+                "response_types_supported": ["code"],
+                "code_challenge_methods_supported": ["S256"],
+            }
+        )
 
     async def _providers(self, _request: web.Request) -> web.Response:
         if not self._house.onboarded:

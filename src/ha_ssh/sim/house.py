@@ -176,6 +176,8 @@ class Knobs:
     """An address translation stands between: the house sees other source ports than the client."""
     ha_fails: bool = False
     """`ha` has no token in an SSH session."""
+    ha_needs_login: bool = False
+    """Only login shells have the token, as in old versions of the apps."""
     banner: str = "SSH-2.0-OpenSSH_10.0"
     """How the server behind the SSH ports introduces itself."""
     vain_password: bool = False
@@ -187,8 +189,8 @@ class Knobs:
     terminals: set[str] = field(default_factory=lambda: set(TERMINALS))
     """The terminals that the containers know."""
     front: str = ""
-    """What stands in the way to Core: `untrusted-proxy`, `no-websocket`, `timed-out` (nobody answers), or a certificate that is
-    `tls-self-signed`, `tls-expired` or `tls-name-mismatch`."""
+    """What stands in the way to Core: `untrusted-proxy`, `no-websocket`, `timed-out` (nobody answers), or `tls-self-signed` (a
+    certificate that nobody vouches for)."""
     store_stale: bool = False
     """The store is empty until it is reloaded."""
     mirrors_down: bool = False
@@ -565,6 +567,7 @@ class House:
             return
         self._publish(app)
         number = app.starts = app.starts + 1
+        self.knobs.sshd_gone.discard(slug)
         options = copy.deepcopy(self._resolved(app.options))
         if slug in self.knobs.dies_silently:
             self._becomes(app, "started")
@@ -727,7 +730,8 @@ class House:
             app.sessions.clear()
             if silently:
                 self.supervisor_log.append(
-                    f"{self.clock.date()} WARNING (MainThread) [supervisor.apps.manager] App {slug} exited with non-zero exit code 137"
+                    f"{self.clock.date()} WARNING (MainThread) [supervisor.docker.monitor] "
+                    f"App {slug} exited with non-zero exit code 137"
                 )
             else:
                 app.log.append("s6-rc: warning: unable to start service legacy-cont-init: command exited 1")
@@ -1085,13 +1089,13 @@ class House:
         reading = self._reading(path, admin=admin) if method == "GET" else None
         if reading is not None:
             return reading
-        own = {
+        own: dict[str, dict[str, Any]] = {
             "/store/reload": {"store_stale": False},
             "/supervisor/repair": {"image_broken": set[str]()},
             "/supervisor/update": {"update_needed": False},
-        }.get(path)
-        if method == "POST" and own is not None:
-            return _Action(lambda: self._managed(own))
+        }
+        if method == "POST" and path in own:
+            return _Action(lambda: self._managed(own[path]))
         found = re.fullmatch(
             r"/(store/)?addons/([^/]+)/(install|update|options|options/validate|start|stop|restart|uninstall|security)", path
         )

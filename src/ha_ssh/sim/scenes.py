@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import secrets
 from typing import TYPE_CHECKING
 
+from ha_ssh.core.settings import apply_edits
+from ha_ssh.sim.house import Refusal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ha_ssh.core.model import Flavour, Journal, Target
+    from ha_ssh.core.model import Edit, Flavour, Journal, Target
     from ha_ssh.sim.house import App, House
 
 FRESH = "fresh"
@@ -33,6 +37,8 @@ class Stage:
         self.house = house
         self.target = target
         self.slug = slug
+        self.ssh_host = target.ssh_host
+        """Where SSH is looked for from now on."""
         self.flavour: Flavour = next(flavour for flavour in target.apps if flavour.slug == slug)
         self._token = token
         self._journal = journal
@@ -44,9 +50,18 @@ class Stage:
         """The preferred app's state in the house."""
         return self.house.app(self.slug)
 
+    def save(self, *edits: Edit) -> None:
+        """Change the app's saved settings; what runs stays as it is."""
+        if self.app.installed:  # nobody can change the settings of an app that is not there
+            names = ("options", "network", "boot", "watchdog", "auto_update")
+            for name, value in apply_edits({name: getattr(self.app, name) for name in names}, edits).items():
+                setattr(self.app, name, value)
+
     def restart(self) -> None:
-        """Make the app take up what is saved."""
-        self.house.restart_now(self.slug)
+        """Make the app take up what is saved; what comes of it, its state and its log tell."""
+        if self.app.installed:
+            with contextlib.suppress(Refusal):
+                self.house.restart_now(self.slug)
 
     def stop(self) -> None:
         """Stop the app."""

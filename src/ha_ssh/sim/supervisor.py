@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Body = dict[str, Any] | str
 """An envelope, or a text that is none (a log)."""
 
-_LOGS = re.compile(r"/addons/(?P<slug>[^/]+)/logs(?:/.*)?")
-_OTHER_LOGS = re.compile(r"/(?:core|homeassistant|supervisor|host|audio|dns|multicast|observer)/logs(?:/.*)?")
+_LOGS = re.compile(r"(?:/addons)?/(?P<slug>(?<=addons/)[^/]+|supervisor)/logs(?:/.*)?")
+_OTHER_LOGS = re.compile(r"/(?:core|homeassistant|host|audio|dns|multicast|observer)/logs(?:/.*)?")
 _TEXTS = re.compile(r"/addons/[^/]+/(?:changelog|documentation)")
 CORE_RESTART_SECONDS = 2.0
 """How long Core is away when it restarts."""

@@ -78,7 +78,7 @@ class Route(Protocol):
         ...
 
     async def log(self, slug: str) -> str:
-        """The app's log as plain text, newest line last, without colour codes."""
+        """The log of an app (or of the `supervisor`) as plain text, newest line last, without colour codes."""
         ...
 
     async def on_event(self, callback: OnEvent) -> Callable[[], None]:
@@ -176,7 +176,7 @@ class CoreRoute:
         """The app's log, by HTTP: the WebSocket carries JSON only."""
         await self._connected()  # a token is tried there, once, before HTTP sees it
         answer = await self._web.get(
-            f"/api/hassio/addons/{slug}/logs",
+            f"/api/hassio{_log_of(slug)}",
             token=await self._credentials.access(),
             headers={"Accept": "text/plain", "Range": f"entries=:-{_LOG_LINES - 1}:{_LOG_LINES}"},
             limit=_LOOK,
@@ -386,6 +386,11 @@ def _messages(text: str) -> list[dict[str, Any]]:
     return [message for message in (said if isinstance(said, list) else [said]) if isinstance(message, dict)]
 
 
+def _log_of(slug: str) -> str:
+    """The endpoint of an app's log; `supervisor` has one too."""
+    return "/supervisor/logs" if slug == "supervisor" else f"/addons/{slug}/logs"
+
+
 def _is_starting(config: Mapping[str, Any]) -> bool:
     return str(config.get("state") or "RUNNING").upper() in {"NOT_RUNNING", "STARTING"}
 
@@ -435,7 +440,7 @@ class _Rest:
 
     async def log(self, slug: str) -> str:
         """The app's log."""
-        status, text = await self._ask("GET", f"/addons/{slug}/logs", None, _LOOK)
+        status, text = await self._ask("GET", _log_of(slug), None, _LOOK)
         if status == 200:
             return strip_colours(text)
         raise _refusal(status, text, changing=False)

@@ -1,0 +1,169 @@
+"""Truth: nothing is known against the app's version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ha_ssh.core import logs
+from ha_ssh.core.facts import ALWAYS_SO, App, AppLog, Apps, after_start
+from ha_ssh.core.model import (
+    Check,
+    Consent,
+    Facts,
+    Fix,
+    Flaw,
+    Home,
+    IfFailed,
+    Level,
+    NotKnown,
+    Scope,
+    Show,
+    Stage,
+    Verdict,
+    Want,
+    note,
+    ok,
+    tell,
+)
+from ha_ssh.core.versions import lies_within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ha_ssh.core.model import Breakable
+
+_MANAGERS = {"manager", "admin"}
+"""The roles with which an app may ask the Supervisor for everything that `ha` shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateApp:
+    """Update an app; one that runs is restarted."""
+
+    slug: str
+    name: str
+    to: str
+
+    id: ClassVar[str] = "update-app"
+    version: ClassVar[int] = 1
+    if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
+
+    @property
+    def title(self) -> str:
+        """What it does."""
+        return f"Update {self.name} to {self.to}"
+
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """The versions, and what the restart means."""
+        app = facts[Apps].by_slug[self.slug]
+        change = f"~ app (add-on) {self.name}: {app.version} -> {self.to}"
+        return (change, f"restarts {self.name}: closes open SSH sessions") if app.running else (change,)
+
+    def after(self, facts: Facts) -> Facts:
+        """It has the new version, and runs if it ran."""
+        apps = facts[Apps]
+        app = replace(apps.by_slug[self.slug], version=self.to)
+        facts = facts.with_(replace(apps, by_slug={**apps.by_slug, self.slug: app}))
+        return after_start(facts, self.slug, app.settings) if app.running else facts
+
+    async def save(self, home: Home) -> dict[str, Any]:
+        """The version that it had."""
+        return {"version": (await home.supervisor(f"/addons/{self.slug}/info")).get("version")}
+
+    async def do(self, home: Home, show: Show) -> None:
+        """Update it, showing the Supervisor's own progress."""
+
+        def progress(fraction: float | None, detail: str) -> None:
+            show.progress(f"updating {self.name}", fraction, detail)
+
+        await home.call(f"/store/addons/{self.slug}/update", on_progress=progress)
+
+    async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
+        """It stays updated: the Supervisor knows no way back but a backup."""
+        now = (await home.supervisor(f"/addons/{self.slug}/info")).get("version")
+        return None if now == saved["version"] else f"{self.name} stays at {now}: the former version comes from a backup only"
+
+
+def judge(want: Want, facts: Facts) -> Verdict:
+    """Compare the version with those that are known to fail in some way."""
+    app = facts[Apps].chosen(want.app)
+    if not app.installed:
+        return ok("no app is installed yet")
+    newer = app.version_latest if app.version_latest != app.version else None
+    flaw, evidence = _flaw(facts, app)
+    if flaw is not None:
+        says = f"{app.flavour.name} {app.version} {flaw.says}"
+        why = f"version {flaw.mended} mended it" if flaw.mended else "newer versions do it right"
+        return Verdict(level=flaw.level, says=says, why=why, evidence=(evidence,), fix=_update(app, newer), failure=flaw.failure)
+    if newer is not None:
+        says = f"{app.flavour.name} is {app.version}, and {newer} is out"
+        fix = tell("update it, when it suits you", f"Settings, Apps, {app.flavour.name}, Update (closes open SSH sessions)")
+        return note(says, CHECK.why, f"/addons/{app.slug}/info: update_available true", fix=fix, failure="app-outdated")
+    return ok(f"{app.flavour.name} {app.version} is up to date, and nothing is known against it")
+
+
+def _flaw(facts: Facts, app: App) -> tuple[Flaw | None, str]:
+    """Return what is known against the app: by its version, by its role, or by its own log."""
+    for flaw in app.flavour.flaws:
+        if lies_within(app.version, flaw.since, flaw.mended):
+            return flaw, f"/addons/{app.slug}/info: version {app.version}"
+    if app.role is not None and app.role not in _MANAGERS:
+        says = "is too old to let the `ha` command ask the Supervisor (`403: forbidden`)"
+        evidence = f"/addons/{app.slug}/info: hassio_role {app.role}"
+        return Flaw(failure="stale-cli", since="0", mended="", says=says, level=Level.WARN), evidence
+    log = facts.get(AppLog)
+    lines = () if isinstance(log, NotKnown) else logs.since_start(log.lines.get(app.slug, ()))
+    modes = next((refusal.line for refusal in logs.refusals(lines) if refusal.code == "modes"), None)
+    if modes is not None:
+        says = "refuses keys, since others could write to its own key file"
+        return Flaw(failure="agent-sshd-modes", since="0", mended="", says=says, level=Level.WARN), f"its log: {modes}"
+    return None, ""
+
+
+def _update(app: App, newer: str | None) -> Fix:
+    if newer is None:
+        return tell("reinstall it", f"Settings, Apps, {app.flavour.name}: uninstall it, install it again, then `ha-ssh setup`")
+    step = UpdateApp(slug=app.slug, name=app.flavour.name, to=newer)
+    return Fix(does=f"update {app.flavour.name} to {newer}", consent=Consent.ASK, steps=(step,))
+
+
+def _has(failure: str) -> Any:
+    return lambda flavour: any(flaw.failure == failure for flaw in flavour.flaws)
+
+
+def _of_version(failure: str) -> Any:
+    def break_it(scene: Breakable) -> None:
+        """Put one of the versions with this flaw in place."""
+        flaw = next(flaw for flaw in scene.flavour.flaws if flaw.failure == failure)
+        scene.app.version = "1.0.0" if flaw.since == "0" else flaw.since
+
+    return break_it
+
+
+def _outdated(scene: Breakable) -> None:
+    """Let a new version come out."""
+    scene.app.version_latest = "99.0.0"
+
+
+def _role(scene: Breakable) -> None:
+    """Give it the role of an app from before `ha`."""
+    scene.app.role = "default"
+
+
+_BY_VERSION = ("agent-sshd-modes", "kex-none", "noreply-pw", "shell-sh")
+
+CHECK = Check(
+    id="app-version",
+    stage=Stage.APP,
+    scope=Scope.HYGIENE,
+    title="Nothing is known against the app's version",
+    why="some versions lock out whole kinds of clients, and newer ones close holes",
+    needs=(Apps, AppLog),
+    rests_on=("app-installed",),
+    judge=judge,
+    faults={failure: _of_version(failure) for failure in _BY_VERSION} | {"app-outdated": _outdated, "stale-cli": _role},
+    befalls={failure: _has(failure) for failure in _BY_VERSION},
+)
+STEPS = (UpdateApp,)

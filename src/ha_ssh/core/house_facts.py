@@ -1,0 +1,228 @@
+"""The facts about the house around its SSH app: what its Supervisor complains of, its disk, network, jobs and ports.
+
+None of them holds another one up, and what a Supervisor does not say (older ones lack some requests) is `None` or empty here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from ha_ssh.core.errors import HaSshError
+from ha_ssh.core.facts import Apps, Supervisor
+from ha_ssh.core.logs import lines_of
+from ha_ssh.core.model import NotKnown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ha_ssh.core.facts import App
+    from ha_ssh.core.model import At, Facts, Reader, Want
+
+SUPERVISOR_LOG = "supervisor"
+"""What stands for the Supervisor's own log where an app's slug names the app's."""
+
+_NOT_SAID = frozenset({"not-found", "forbidden"})
+"""The codes of a Supervisor that does not know (or does not allow) a request."""
+
+_PROVIDERS_OWN = ipaddress.ip_network("100.64.0.0/10")
+
+
+async def _asked(reader: Reader, endpoint: str) -> Mapping[str, Any]:
+    """Return an answer of the Supervisor, empty where it does not know the request."""
+    try:
+        return dict(await reader.supervisor(endpoint) or {})
+    except HaSshError as error:
+        if error.code in _NOT_SAID:
+            return {}
+        raise
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def still_to_install(want: Want, facts: Facts) -> bool:
+    """Return whether the app is not there yet: then what hinders an installation is wrong, and not only worth a warning."""
+    apps = facts.get(Apps)
+    return not isinstance(apps, NotKnown) and not apps.chosen(want.app).installed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """Something that the Supervisor has put into Settings, System, Repairs."""
+
+    type: str
+    context: str = ""
+    reference: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """It as evidence."""
+        about = f" of {self.reference}" if self.reference else ""
+        return f"/resolution/info: issue `{self.type}`{about}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """What the Supervisor finds wrong with the house; a run does not change it foreseeably, so plans do not foretell it."""
+
+    issues: tuple[Issue, ...] = field(default=(), compare=False)
+    unhealthy: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read `/resolution/info`."""
+        await at(Supervisor)
+        said = await _asked(at.reader, "/resolution/info")
+        issues = tuple(
+            Issue(
+                type=str(one.get("type") or ""),
+                context=str(one.get("context") or ""),
+                reference=one.get("reference"),
+                extra=one.get("reference_extra") or {},
+            )
+            for one in _dicts(said.get("issues"))
+        )
+        return cls(
+            issues=issues,
+            unhealthy=tuple(map(str, said.get("unhealthy") or ())),
+            unsupported=tuple(map(str, said.get("unsupported") or ())),
+        )
+
+    def of(self, *types: str, reference: str | None = None) -> Issue | None:
+        """Return the first issue whose type ends in one of these words, about an app where one is named."""
+        return next((one for one in self.issues if one.type.endswith(types) and reference in {None, one.reference}), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """The disk of the house: gigabytes that are free, and how much of its life is used up (percent)."""
+
+    free: float | None = field(default=None, compare=False)
+    worn: float | None = field(default=None, compare=False)
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read `/host/info`."""
+        await at(Supervisor)
+        said = await _asked(at.reader, "/host/info")
+        return cls(free=_number(said.get("disk_free")), worn=_number(said.get("disk_life_time")))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The network of the house: whether it reaches the internet, and its addresses by interface."""
+
+    host_internet: bool | None = None
+    supervisor_internet: bool | None = None
+    addresses: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read `/network/info`."""
+        await at(Supervisor)
+        said = await _asked(at.reader, "/network/info")
+        found = [
+            (str(one.get("interface")), str(address).partition("/")[0])
+            for one in _dicts(said.get("interfaces"))
+            for address in (one.get("ipv4") or {}).get("address") or ()
+        ]
+        return cls(
+            host_internet=said.get("host_internet"), supervisor_internet=said.get("supervisor_internet"), addresses=tuple(found)
+        )
+
+    def of_the_provider(self) -> tuple[str, str] | None:
+        """Return an interface with an address that an internet provider shares among customers (RFC 6598)."""
+        return next((pair for pair in self.addresses if _is_shared(pair[1])), None)
+
+
+def _is_shared(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in _PROVIDERS_OWN
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """What the Supervisor is doing now: the name of each job, and what it is about."""
+
+    running: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read `/jobs/info`."""
+        await at(Supervisor)
+        said = await _asked(at.reader, "/jobs/info")
+        return cls(
+            running=tuple(
+                (str(job.get("name") or "job"), str(job.get("reference") or ""))
+                for job in _dicts(said.get("jobs"))
+                if job.get("done") is False
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorLog:
+    """The Supervisor's own log, newest line last; a record, which every run adds to."""
+
+    lines: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the log through the API."""
+        await at(Supervisor)
+        return cls(lines=lines_of(await at.reader.log(SUPERVISOR_LOG)))
+
+    def last(self, *words: str) -> str | None:
+        """Return the newest line with one of these words in it."""
+        return next((line for line in reversed(self.lines) if any(word in line for word in words)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortHolders:
+    """Who has the host's ports, looked at only while an SSH app that has a port is down."""
+
+    names: Mapping[int, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the ports of every running app, and Core's."""
+        apps = await at(Apps)
+        if not any(_may_miss_its_port(app) for app in apps.by_slug.values()):
+            return cls()
+        listed = _dicts((await _asked(at.reader, "/addons")).get("addons"))
+        running = [str(one.get("slug")) for one in listed if one.get("state") in {"started", "startup"}]
+        core, *infos = await asyncio.gather(
+            _or_nothing(at.reader, "/core/info"), *(_or_nothing(at.reader, f"/addons/{slug}/info") for slug in running)
+        )
+        names = {port: f"{info.get('name')} (`{info.get('slug')}`)" for info in infos for port in _ports(info)}
+        if isinstance(core.get("port"), int):
+            names[core["port"]] = "Home Assistant itself"
+        return cls(names=names)
+
+
+def _may_miss_its_port(app: App) -> bool:
+    return app.installed and not app.running and isinstance(app.serving.port, int)
+
+
+def _ports(info: Mapping[str, Any]) -> Sequence[int]:
+    return [port for port in (info.get("network") or {}).values() if isinstance(port, int)]
+
+
+async def _or_nothing(reader: Reader, endpoint: str) -> Mapping[str, Any]:
+    """Return an answer, empty where there is none: one app that cannot be asked must not hide the others."""
+    try:
+        return await _asked(reader, endpoint)
+    except HaSshError:
+        return {}
