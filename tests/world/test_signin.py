@@ -174,7 +174,7 @@ async def test_an_address_pasted_by_hand(core, sign_in):
     shown = loop.create_future()
     pasted = iter(["", "http://127.0.0.1:1/callback?code=x&state=foreign"])
 
-    async def paste():
+    async def paste(_problem):
         if (nonsense := next(pasted, None)) is not None:
             return nonsense
         query = parse_qs(urlsplit(await shown).query)
@@ -188,7 +188,7 @@ async def test_an_address_pasted_by_hand(core, sign_in):
 async def test_a_paste_that_is_not_needed_any_more_is_cancelled(sign_in):
     cancelled = asyncio.Event()
 
-    async def paste():
+    async def paste(_problem):
         try:
             return await asyncio.get_running_loop().create_future()
         finally:
@@ -238,7 +238,7 @@ async def test_a_sign_in_that_nobody_finishes(sign_in):
 async def test_a_code_that_core_does_not_know(sign_in):
     shown = asyncio.get_running_loop().create_future()
 
-    async def paste():
+    async def paste(_problem):
         query = parse_qs(urlsplit(await shown).query)
         return f"{query['redirect_uri'][0]}?code=made-up&state={query['state'][0]}"
 

@@ -134,7 +134,7 @@ class Terminal:
         self._before()
         if question.why:
             gap = "" if question.id == _AGREE else "\n"  # a plan ends with an empty line
-            self._write(f"{gap}  {question.why}\n")
+            self._write(gap + _indented(question.why))
         while True:
             try:
                 if question.kind is Kind.SECRET:
@@ -156,7 +156,7 @@ class Terminal:
 
     def complain(self, says: str) -> None:
         """Say what is the matter, on a line of its own."""
-        self._write("".join(f"{line}\n" for line in textwrap.wrap(says, 78, initial_indent="  ", subsequent_indent="  ")))
+        self._write(_indented(says))
 
     def _redraws(self) -> bool:
         """True where prompts may redraw: a console is there, and nobody asked for plain lines."""
@@ -269,6 +269,12 @@ class Terminal:
         else:
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def _indented(text: str) -> str:
+    """Return text in lines of at most 78 columns; an address or a fingerprint is never broken."""
+    wrapped = textwrap.wrap(text, 78, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "".join(f"{line}\n" for line in wrapped)
 
 
 class _Lines:

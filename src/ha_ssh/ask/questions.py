@@ -951,11 +951,17 @@ def pin_question(problem: str, fingerprint: str) -> Question:
 
 
 BROWSER, PASSWORD, TOKEN = "browser", "password", "token"
+NOBODY = "nobody"
 """The answers to `sign-in`."""
 
 
-def sign_in_question(url: str) -> Question:
-    """The question how to sign in."""
+def sign_in_question(url: str, *, or_nobody: bool = False) -> Question:
+    """The question how to sign in; `or_nobody` offers not to."""
+    choices = (
+        Choice(BROWSER, "In the browser, on Home Assistant's own page"),
+        Choice(PASSWORD, "Here, with name and password"),
+        Choice(TOKEN, "With a long-lived access token"),
+    )
     return Question(
         id="sign-in",
         text="How do you want to sign in?",
@@ -965,12 +971,23 @@ def sign_in_question(url: str) -> Question:
         env="HA_SSH_TOKEN",
         metavar="FILE",
         default=BROWSER,
-        choices=(
-            Choice(BROWSER, "In the browser, on Home Assistant's own page"),
-            Choice(PASSWORD, "Here, with name and password"),
-            Choice(TOKEN, "With a long-lived access token"),
-        ),
+        choices=(*choices, Choice(NOBODY, "Not at all: only look from outside")) if or_nobody else choices,
         validate=str,
+    )
+
+
+def passphrase_question(path: str) -> Question:
+    """The question for the passphrase of a key that is only looked at; an empty answer goes without."""
+    return Question(
+        id="passphrase",
+        text=f"The passphrase of {tilde(path)}?",
+        why="The key is encrypted, and a login with it is tried. Leave it empty to go without.",
+        kind=Kind.SECRET,
+        flag="--passphrase-file",
+        env="HA_SSH_PASSPHRASE",
+        metavar="FILE",
+        default=Secret(""),
+        validate=Secret,
     )
 
 

@@ -47,18 +47,23 @@ class Entered(Met):
 
     def target(self, tools: Tools) -> Target:
         """What to look at, as far as it was remembered."""
-        known, answers = self.known, tools.options.answers
-        identity = answers.get("key") if answers.get("key") not in {None, "new", "other"} else known.identity if known else None
-        return Target(
-            url=self.url,
-            ssh_host=self.ssh_host,
-            apps=tools.flavours,
-            places=tools.places,
-            identity=identity,
-            alias=answers.get("alias") or (known.alias if known else None),
-            house_id=self.id,
-            machine_id=known.machine_id if known else None,
-        )
+        return target_of(tools, self, self.ssh_host)
+
+
+def target_of(tools: Tools, met: Met, ssh_host: str) -> Target:
+    """What to look at, as far as it was remembered."""
+    known, answers = met.known, tools.options.answers
+    identity = answers.get("key") if answers.get("key") not in {None, "new", "other"} else known.identity if known else None
+    return Target(
+        url=met.url,
+        ssh_host=ssh_host,
+        apps=tools.flavours,
+        places=tools.places,
+        identity=identity,
+        alias=answers.get("alias") or (known.alias if known else None),
+        house_id=met.id,
+        machine_id=known.machine_id if known else None,
+    )
 
 
 async def enter(tools: Tools, *, only_looks: bool = False, anew: bool = False) -> Entered:
@@ -68,13 +73,13 @@ async def enter(tools: Tools, *, only_looks: bool = False, anew: bool = False) -
     it is an error, so nothing is ever changed there. With `anew`, a sign-in that is kept already does not count.
     """
     met = await meet(tools, only_looks=only_looks)
-    credentials, fresh = await _credentials(tools, met, only_looks=only_looks, anew=anew)
+    credentials, fresh = await credentials_for(tools, met, only_looks=only_looks, anew=anew)
     home = tools.connect(met.url, credentials, met.trust)
     if not only_looks:
         await mind_another_machine(met, home)
     if fresh:
-        await _stay(tools, met, home, credentials)
-    ssh_host = await _ssh_host(tools, met, home)
+        await stay_signed_in(tools, met, home, credentials)
+    ssh_host = await ssh_host_of(tools, met, home)
     return Entered(**vars(met), home=home, credentials=credentials, ssh_host=ssh_host)
 
 
@@ -164,8 +169,13 @@ async def _mind_plain_http(tools: Tools, url: str) -> None:
 # ----------------------------------------------------------------------------------------------------------- which sign-in
 
 
-async def _credentials(tools: Tools, met: Met, *, only_looks: bool, anew: bool) -> tuple[Credentials, bool]:
-    """The token that was given, else the sign-in that is kept, else a new one; and whether it is to be kept."""
+async def credentials_for(
+    tools: Tools, met: Met, *, only_looks: bool = False, anew: bool = False, or_nobody: bool = False
+) -> tuple[Credentials, bool]:
+    """The token that was given, else the sign-in that is kept, else a new one; and whether it is to be kept.
+
+    With `or_nobody`, people may choose not to sign in, which raises `MissingAnswer`.
+    """
     options, ways = tools.options, tools.ways
     if options.token is not None:
         return ways.by_token(met.url, options.token), anew
@@ -182,10 +192,10 @@ async def _credentials(tools: Tools, met: Met, *, only_looks: bool, anew: bool) 
             return kept, False
     if met.trouble is not None:
         raise met.trouble
-    return await _signed_in(tools, met), True
+    return await _signed_in(tools, met, or_nobody=or_nobody), True
 
 
-async def _signed_in(tools: Tools, met: Met) -> Credentials:
+async def _signed_in(tools: Tools, met: Met, *, or_nobody: bool) -> Credentials:
     """Sign in the way that was named, else the one that a person chooses."""
     options = tools.options
     if options.username or options.password is not None:
@@ -193,19 +203,25 @@ async def _signed_in(tools: Tools, met: Met) -> Credentials:
     if options.browser is not None:
         return await _by_browser(tools, met)
     if options.no_input:
-        raise MissingAnswer(
-            "missing-sign-in",
-            f"Nobody is signed in to {met.url}, and nobody is there to do it.",
-            "set `HA_SSH_TOKEN`, or give `--token-file FILE`",
-            "or sign in once at a terminal, for all later runs: `ha-ssh login`",
-        )
-    match await tools.asker.ask(ask.sign_in_question(met.url)):
+        raise _nobody(met, ", and nobody is there to do it")
+    match await tools.asker.ask(ask.sign_in_question(met.url, or_nobody=or_nobody)):
+        case ask.NOBODY:
+            raise _nobody(met)
         case ask.BROWSER:
             return await _by_browser(tools, met)
         case ask.PASSWORD:
             return await _by_password(tools, met)
         case _:
             return tools.ways.by_token(met.url, await tools.asker.secret(ask.token_question(met.url)))
+
+
+def _nobody(met: Met, more: str = "") -> MissingAnswer:
+    return MissingAnswer(
+        "missing-sign-in",
+        f"Nobody is signed in to {met.url}{more}.",
+        "set `HA_SSH_TOKEN`, or give `--token-file FILE`",
+        "or sign in once at a terminal, for all later runs: `ha-ssh login`",
+    )
 
 
 async def _by_browser(tools: Tools, met: Met) -> Credentials:
@@ -216,7 +232,9 @@ async def _by_browser(tools: Tools, met: Met) -> Credentials:
         tools.show.say("opening this page in your browser:" if here else "open this page in a browser:")
         tools.show.say(f"\n{address}")
 
-    async def paste() -> str:
+    async def paste(problem: str) -> str:
+        if problem:
+            tools.asker.complain(problem)
         return str(await tools.asker.ask(ask.paste_question()))
 
     return await tools.ways.by_browser(met.url, met.trust, show, open_it=here, paste=None if tools.options.no_input else paste)
@@ -243,7 +261,7 @@ async def _by_password(tools: Tools, met: Met) -> Credentials:
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _stay(tools: Tools, met: Met, home: Home, credentials: Credentials) -> None:
+async def stay_signed_in(tools: Tools, met: Met, home: Home, credentials: Credentials) -> None:
     """Keep a new sign-in once the house has taken it, unless it is for this run only."""
     who = await home.core()
     tools.show.say(f"signed in to {met.url} as {who.user or 'somebody without a name'}")
@@ -284,7 +302,7 @@ def another_house(name: str, url: str) -> HaSshError:
 # --------------------------------------------------------------------------------------------------------- where SSH is
 
 
-async def _ssh_host(tools: Tools, met: Met, home: Home) -> str:
+async def ssh_host_of(tools: Tools, met: Met, home: Home) -> str:
     """Where SSH is looked for: where somebody said, where it was, else at the host of the URL; never in the cloud."""
     told = tools.options.ssh_host or (met.known.ssh_host if met.known else None)
     host = host_of(met.url)

@@ -126,7 +126,7 @@ def _kept(tools: Tools, house: KnownHouse) -> list[str]:
 
 
 def _named(tools: Tools, name: str) -> KnownHouse:
-    house = tools.memory.find(name, None)
+    house = next((house for house in tools.memory.every() if house.name == name), None)
     if house is None:
         raise UsageError("no-such-house", f"no house `{name}` is remembered", "`ha-ssh houses list` names them")
     return house

@@ -6,6 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
+from ha_ssh.core.errors import Exit
 from ha_ssh.core.model import Level, Outcome, StepState
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def ending(report: Report) -> str:
         case Outcome.PLANNED:
             if report.error is not None:
                 return ""
-            return "A dry run: nothing was changed." if report.steps else "A dry run: there is nothing to do."
+            if report.exit == Exit.UNANSWERED:
+                return "Nothing was changed."
+            return "A dry run: nothing was changed." if report.steps or report.changed else "A dry run: there is nothing to do."
         case Outcome.WRONG:
             return (
                 "" if report.error is not None else "SSH access is not as it should be; what comes first above is the root of it."

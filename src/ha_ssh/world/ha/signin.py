@@ -201,13 +201,14 @@ class SignIn:
         show: Callable[[str], None],
         *,
         open_browser: Callable[[str], object] | None = None,
-        paste: Callable[[], Awaitable[str]] | None = None,
+        paste: Callable[[str], Awaitable[str]] | None = None,
         limit: float = 300.0,
     ) -> Tokens:
         """Sign in on Home Assistant's own page.
 
         `show` gets the address in any case. `open_browser` opens it, if given. The browser comes back to a server on
-        loopback; where it runs on another machine it cannot, and `paste` yields the address that it ended up at.
+        loopback; where it runs on another machine it cannot, and `paste(problem)` yields the address that it ended up at, with
+        what was wrong with the one before.
         """
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         pkce = await self._takes_pkce()
@@ -320,14 +321,16 @@ def returned_code(address: str, state: str) -> Secret:
     return Secret(query["code"])
 
 
-async def _pasted(paste: Callable[[], Awaitable[str]], state: str) -> Secret:
+async def _pasted(paste: Callable[[str], Awaitable[str]], state: str) -> Secret:
     """The code of the first pasted address that belongs to this sign-in."""
+    problem = ""
     while True:
         try:
-            return returned_code(await paste(), state)
+            return returned_code(await paste(problem), state)
         except Refused as refused:
             if refused.code != "foreign-address":
                 raise
+            problem = " ".join((refused.message, *refused.hints))
 
 
 async def _first(callback: asyncio.Future[Secret], pasted: Awaitable[Secret] | None) -> Secret:

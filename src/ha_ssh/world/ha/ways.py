@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.errors import HaSshError
+from ha_ssh.core.errors import HaSshError, Unreachable
 from ha_ssh.core.model import SecretRef
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha import discovery, web
@@ -53,6 +54,26 @@ class Ways:
         """The house at an address as people type it, after safe redirects; else raises what is the matter there."""
         return await discovery.identify(address, tls=_tls(trust))
 
+    async def greeting(self, url: str, trust: Trust) -> str:
+        """The version that Home Assistant tells everybody who opens its WebSocket; else raises what is the matter there."""
+        house = web.Web(url, _tls(trust))
+        try:
+            socket = await house.socket("/api/websocket")
+            async with asyncio.timeout(web.FEW_SECONDS):
+                hello = (await socket.receive()).data
+            await socket.close()
+        except TimeoutError:
+            raise Unreachable("timed-out", f"{url} opens a WebSocket and then says nothing.") from None
+        finally:
+            await house.close()
+        try:
+            said = json.loads(hello)
+        except (TypeError, ValueError):
+            said = None
+        if not isinstance(said, dict) or said.get("type") != "auth_required":
+            raise Unreachable("not-home-assistant", f"A WebSocket answers at {url}, but it is not Home Assistant's.")
+        return str(said.get("ha_version") or "")
+
     def likeliest(self, address: str) -> str:
         """The origin that an address most likely means."""
         return candidates(address)[0]
@@ -88,7 +109,7 @@ class Ways:
         show: Callable[[str], None],
         *,
         open_it: bool,
-        paste: Callable[[], Awaitable[str]] | None,
+        paste: Callable[[str], Awaitable[str]] | None,
     ) -> Credentials:
         """Sign in on Home Assistant's own page; see `SignIn.in_browser`."""
         import webbrowser
