@@ -52,6 +52,11 @@ class Locations:
         return str(Path(self.config_dir) / "secrets.json")
 
     @property
+    def diary(self) -> str:
+        """The log of what runs did."""
+        return str(Path(self.state_dir) / "ha-ssh.log")
+
+    @property
     def lock(self) -> str:
         """The file that keeps two runs apart."""
         return str(Path(self.state_dir) / "lock")
