@@ -20,10 +20,12 @@ from ha_ssh.core.model import Report
 from ha_ssh.core.options import Answers, Given, Options, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+    from ha_ssh.core.errors import HaSshError
     from ha_ssh.core.model import Home
     from ha_ssh.core.options import Trust
+    from ha_ssh.core.redact import Private
     from ha_ssh.core.secret import Secret
     from ha_ssh.flows.tools import Credentials, Tools
     from ha_ssh.show.machine import MachineShow
@@ -54,16 +56,14 @@ def run(command: str, options: Options) -> int:
             from ha_ssh.world.houses import locations
 
             where = locations(os.environ.get(PROFILE))
+        from ha_ssh.world.diary import DIARY, kept
+
+        stack.enter_context(kept(where.diary))
+        DIARY.info("ha-ssh %s", command)
         report = asyncio.run(_run(_flow(command), options, show, where))
+        DIARY.info("ended: %s, exit code %d%s", report.result, report.exit, f" ({report.error.code})" if report.error else "")
     show.report(report)
     return report.exit
-
-
-def _warm_up() -> None:
-    """Load what is slow to load while the network is being waited for; an import must not be cut off at the exit."""
-    from ha_ssh.world import ssh
-
-    threading.Thread(target=ssh.warm_up, name="warm up").start()
 
 
 def _flow(command: str) -> Flow:
@@ -138,15 +138,19 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     stack.push_async_callback(ways.close)
 
     def connect(url: str, credentials: Credentials | None, trust: Trust) -> Home:
+        from ha_ssh.world import ssh
         from ha_ssh.world.ha.routes import CoreRoute
         from ha_ssh.world.ha.web import Tls
 
-        _warm_up()
+        ssh.warm_up()
         tls = Tls(ca_file=trust.ca_file, fingerprint=trust.fingerprint)
         route = CoreRoute(url, credentials, tls=tls) if credentials else None
         home = RealHome(route, where.places, vault, clock)
         stack.push_async_callback(home.close)
         return home
+
+    def outside(why: HaSshError, network: bool) -> Home:
+        return RealHome(None, where.places, vault, clock, why=why, network=network)
 
     return Tools(
         options=options,
@@ -158,18 +162,40 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         places=where.places,
         ways=ways,
         connect=connect,
+        outside=outside,
         keys=lambda: _keys_in(where.places.ssh_dir),
         comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",
         lock=lambda: contextlib.nullcontext() if options.dry_run else files.lock(where.lock),
         write_text=lambda path, text: files.write(path, text),
+        publish=lambda path, report, versions, private: _publish(path, report, versions, private, options, clock.date()),
         read_text=lambda path: files.read(path).text or "",
         secret_file=_secret_file,
     )
 
 
+def _publish(path: str, report: Report, versions: Mapping[str, str], private: Private, options: Options, date: str) -> None:
+    """Write a report to show to others; what runs here is told, whose computer it is is not."""
+    from ha_ssh import __version__
+    from ha_ssh.core.secret import Secret
+    from ha_ssh.show import report_page
+    from ha_ssh.world import files
+
+    here = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    secrets = {value.reveal() for value in (options.token, *options.answers.values()) if isinstance(value, Secret)}
+    private = replace(
+        private,
+        home=str(Path.home()),
+        users=private.users | {_user()},
+        hosts=private.hosts | {platform.node()},
+        secrets=frozenset(secrets - {""}),
+    )
+    page = report_page.page_of(report, {"ha-ssh": f"{__version__} ({here})", **versions}, date)
+    files.write(str(Path(path).expanduser()), report_page.written(report_page.hidden(page, private.hide), path), 0o600)
+
+
 @contextlib.contextmanager
 def _secret_file(path: str) -> Iterator[Callable[[Secret], None]]:
-    """Hold a new private file ready for a secret; a block that fails leaves none."""
+    """Hold a new private file ready for a secret; a block that fails, or has none in the end, leaves none."""
     from ha_ssh.world import files
 
     files.create(path, "")
@@ -178,6 +204,8 @@ def _secret_file(path: str) -> Iterator[Callable[[Secret], None]]:
     except BaseException:
         files.delete(path)
         raise
+    if not files.read(path).text:
+        files.delete(path)
 
 
 def _asker(options: Options, show: AnyShow) -> Any:
@@ -387,9 +415,21 @@ def _demo(options: Options, show: AnyShow) -> int:
         _stage(scene, running, where)
         token_file = str(Path(folder) / "token")
         files.create(token_file, running.token.reveal() + "\n")
-        extra = {"demo": {"url": running.url, "token_file": token_file, "profile": folder, "scene": scene.name}}
+        owner, password_file = running.house.owner, str(Path(folder) / "password")
+        files.create(password_file, owner.password + "\n")
+        extra = {
+            "demo": {
+                "url": running.url,
+                "token_file": token_file,
+                "username": owner.username,
+                "password_file": password_file,
+                "profile": folder,
+                "scene": scene.name,
+            }
+        }
         show.say(f"a simulated Home Assistant ({scene.title.lower()}) answers at {running.url}")
         show.say(f"its token lies in {token_file}; its owner's files lie in {folder}")
+        show.say(f"its owner signs in as {owner.username}; the password lies in {password_file}")
         show.say("in another terminal:")
         show.say(f"  export {PROFILE}={folder}")
         show.say(f"  ha-ssh setup --url {running.url} --token-file {token_file}")

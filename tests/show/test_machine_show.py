@@ -75,6 +75,7 @@ def test_the_object_is_the_one_of_the_contract():
         "fix": {"consent": "ask", "does": "clear the password", "risk": "password-off", "instructions": []},
         "title": "Password login is as wanted",
         "evidence": [],
+        "failure": None,
     }
     assert told["findings"][4]["because"] == "settings-live"
     assert told["waiting"][0] == {"id": "host-key-pinned", "what": "pin the host keys of the server that proved itself"}

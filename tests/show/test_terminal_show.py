@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from samples import FINDINGS, PASSWORD, PLAN, finding
 
-from ha_ssh.core.model import ErrorReport, Outcome, Plan, Report, StepReport, StepState
+from ha_ssh.core.model import ErrorReport, Outcome, Plan, Report, StepReport, StepState, ok, unknown, wrong
 from ha_ssh.show.terminal import TerminalShow, finding_lines, plan_lines, report_lines, table_lines
 
 SCREENS = Path(__file__).with_name("screens")
@@ -68,8 +68,27 @@ def test_findings_with_all_the_evidence():
 def test_the_worst_root_comes_first_and_what_hangs_on_it_is_folded_away():
     lines = finding_lines(FINDINGS)
     assert lines[0].startswith("✗ wrong: the settings were saved")
-    assert "    hangs on this: A login with your key succeeds and `ha` answers" in lines
-    assert not [line for line in lines if "the key was refused" in line]
+    there = lines.index("    only because of it:")
+    assert lines[there + 1 : there + 4] == [
+        "      - the key was refused [login-works]",
+        "    not to be seen because of it:",
+        "      - `ha` answers [ha-works]",
+    ]
+
+
+def test_many_that_could_not_be_looked_at_are_counted_and_named_on_request():
+    root = finding("house-answers", "Home Assistant answers", wrong("no way in", "it is needed"))
+    behind = [finding(f"check-{number}", f"Truth {number}", unknown("no way in"), because="house-answers") for number in range(9)]
+    assert "    not to be seen because of it: 9 more checks (`--verbose` names them)" in finding_lines([root, *behind])
+    assert "      - Truth 8 [check-8]" in finding_lines([root, *behind], verbose=True)
+
+
+def test_what_is_well_is_counted_where_something_is_not():
+    root = finding("house-answers", "Home Assistant answers", wrong("no way in", "it is needed"))
+    well = [finding(f"check-{number}", f"Truth {number}", ok(f"{number} is fine")) for number in range(9)]
+    assert "✓ ok: 9 checks (`--verbose` names them)" in finding_lines([root, *well])
+    assert "✓ ok: 8 is fine" in finding_lines(well)
+    assert "✓ ok: 8 is fine [check-8]" in finding_lines([root, *well], verbose=True)
 
 
 def test_a_cause_that_was_left_out_leaves_its_consequence_on_its_own():

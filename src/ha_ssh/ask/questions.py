@@ -1037,17 +1037,17 @@ def paste_question() -> Question:
     return _sign_in_part("paste", "The address?", why, Kind.TEXT, "--token-file", "HA_SSH_TOKEN", "FILE")
 
 
-def secret_out_question(name: str) -> Question:
-    """The question where to write a token that is made."""
+def secret_out_question(name: str, what: str = "token") -> Question:
+    """The question where to write a token, or another secret that is made."""
     return Question(
         id="secret-out",
-        text="Write the token to which file?",
+        text=f"Write the {what} to which file?",
         why="Only you will be able to read it; it is not shown here.",
         kind=Kind.TEXT,
         flag="--secret-out",
         env="HA_SSH_SECRET_OUT",
         metavar="FILE",
-        default=f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'ha-ssh'}.token",
+        default=f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'ha-ssh'}.{what}",
         validate=lambda typed: os.path.expanduser(typed.strip()),  # noqa: PTH111 - text in, text out
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ha_ssh.cli.flags import VERSION, answering, common, flag, read_secret, said_where
+from ha_ssh.cli.flags import VERSION, answering, common, flag, looking, read_secret, said_where
 from ha_ssh.cli.topics import TOPICS, topic
 from ha_ssh.core.errors import UsageError
 from ha_ssh.core.options import Options  # noqa: TC001 - Typer reads the annotations when it runs
@@ -66,13 +66,26 @@ def doctor(
     only: Annotated[list[str] | None, flag("--only", metavar="ID", help="Judge only this check (repeatable).")] = None,
     skip: Annotated[list[str] | None, flag("--skip", metavar="ID", help="Leave this check out (repeatable).")] = None,
     strict: Annotated[bool, flag("--strict", help="Exit 1 for warnings too.")] = False,
+    offline: Annotated[bool, flag("--offline", help="Look at this computer's own files only.")] = False,
+    report: Annotated[
+        str | None, flag("--report", metavar="FILE", help="Write what to show to others: FILE.html or FILE.md.")
+    ] = None,
+    host: Annotated[str | None, flag("--host", metavar="HOST", help="Look at SSH there; alone, without --url.")] = None,
+    port: Annotated[str | None, flag("--port", metavar="N", help="Its port, where the house cannot be asked.")] = None,
+    user: Annotated[str | None, flag("--user", metavar="NAME", help="The login name, likewise.")] = None,
+    key: Annotated[str | None, flag("--key", metavar="FILE", help="Log in with this private key.")] = None,
+    passphrase_file: Annotated[
+        str | None, flag("--passphrase-file", metavar="FILE", help="The key's passphrase is in this file (- is stdin).")
+    ] = None,
 ) -> Options:
     """Say what is wrong with SSH access, the root cause first.
 
     Looks at everything from this computer's files to the shell. Changes nothing, unless --fix is given. Exit code 0:
     access works; 1: it does not, or could not be looked at.
     """
-    return replace(options, fix=fix, list_only=list_only, only=tuple(only or ()), skip=tuple(skip or ()), strict=strict)
+    options = looking(options, report=report, port=port, key=key, passphrase_file=passphrase_file)
+    options = replace(options, fix=fix, list_only=list_only, only=tuple(only or ()), skip=tuple(skip or ()), strict=strict)
+    return replace(options, offline=offline, host=host, ssh_user=user)
 
 
 @app.command()

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+REPORTS = (".html", ".htm", ".md")
+"""How the name of a report's file may end."""
+
+
 def flag(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 - Typer's word
     """Return an option whose environment variable follows from its first name."""
     return Option(*names, help=help, envvar=variable(names[0].partition("/")[0]), show_envvar=False, show_default=False, **more)
@@ -243,6 +247,23 @@ def _answer(context: Context, clause: Clause, raw: dict[str, Any]) -> Given | No
         known = os.environ.get("HA_SSH_PASSPHRASE")
         return None if known is None else Given(Secret(known), Source.ENVIRONMENT, "HA_SSH_PASSPHRASE")
     return None if value is None else clause.read(value, given)
+
+
+def looking(options: Options, *, report: str | None, port: str | None, key: str | None, passphrase_file: str | None) -> Options:
+    """Return the options with what a look at SSH takes; raises `UsageError` for a value that cannot be."""
+    answers = options.answers
+    if report is not None and not report.lower().endswith(REPORTS):
+        raise UsageError("bad-report", f"--report: the name of `{report}` says no format.", "end it in `.html` or `.md`")
+    if port is not None and not (port.isdecimal() and 1 <= int(port) <= 65535):
+        raise UsageError("bad-port", f"--port: `{port}` is no port.", "a port is a number from 1 to 65535")
+    if key is not None:
+        answers = answers.with_("key", str(Path(key).expanduser()), Source.FLAG, "--key")
+    if passphrase_file is not None:
+        answers = answers.with_("passphrase", read_secret(passphrase_file, "--passphrase-file"), Source.FLAG, "--passphrase-file")
+    elif os.environ.get("HA_SSH_PASSPHRASE"):
+        secret = Secret(os.environ["HA_SSH_PASSPHRASE"])
+        answers = answers.with_("passphrase", secret, Source.ENVIRONMENT, "HA_SSH_PASSPHRASE")
+    return replace(options, answers=answers, report=report, ssh_port=None if port is None else int(port))
 
 
 def read_secret(path: str, where: str) -> Secret:

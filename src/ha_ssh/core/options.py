@@ -122,6 +122,14 @@ class Options:
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     strict: bool = False
+    offline: bool = False
+    """True where only this computer's own files are to be looked at."""
+    report: str | None = None
+    """The file for a report that can be shown to others."""
+    host: str | None = None
+    """Where SSH is, for a look at SSH alone."""
+    ssh_port: int | None = None
+    ssh_user: str | None = None
     run_id: str | None = None
     browser: bool | None = None
     """Whether to sign in with the browser: opened (True), elsewhere (False), or as it fits (`None`)."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ha_ssh.core.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 MASK = "***"
+_BETWEEN = "\n\x1e\n"
+"""What stands between texts that are hidden together."""
 _TELLING = r"(?:[a-z_]*_)?(?:password|passphrase|passwd|token|secret|api_?key)"
 _PRIVATE_KEY = f"{MASK} (a private key)"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -77,16 +80,20 @@ def for_posting(
     hosts: Iterable[str] = (),
     *,
     users: Iterable[str] = (),
+    names: Iterable[str] = (),
     secrets: Iterable[Secret | str] = (),
 ) -> str:
     """Return the text fit for a forum: no secrets, home folder, names of hosts and users, addresses, keys or ids.
 
-    What is hidden under the same name is the same thing, so that the report can still be understood.
+    `names` are what people call things, hidden wherever they stand as a word or as a part of one. What is hidden under the
+    same name is the same thing, so that the report can still be understood.
     """
     text = redact(text, secrets)
     own = re.split(r"[/\\]", home.rstrip("/\\"))[-1]
     for form in sorted(filter(None, _path_forms(home)), key=len, reverse=True):
         text = re.sub(rf"{re.escape(form)}(?![\w.-])", "~", text)
+    for name in sorted({name for name in names if name}, key=len, reverse=True):
+        text = _numbered(text, re.compile(rf"(?i)(?<![a-z0-9<]){re.escape(name)}(?![a-z0-9>])"), "name")
     text = _numbered(text, _KEY, "key")
     text = _numbered(text, _FINGERPRINT, "fingerprint")
     text = _numbered(text, _MAC, "mac")
@@ -101,6 +108,26 @@ def for_posting(
     for user in sorted({own, *users} - _COMMON_USERS, key=len, reverse=True):
         text = _numbered(text, re.compile(rf"(?<![\w<]){re.escape(user)}(?![\w>])"), "user")
     return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Private:
+    """What of a run is nobody else's business, beside what looks private by itself."""
+
+    home: str = ""
+    hosts: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def hide(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Return texts fit for a forum, with the same stand-in for the same thing in all of them."""
+        alone = [redact(text, self.secrets) for text in texts]
+        shown = self._hidden(_BETWEEN.join(alone)).split(_BETWEEN)
+        return tuple(shown) if len(shown) == len(texts) else tuple(map(self._hidden, alone))
+
+    def _hidden(self, text: str) -> str:
+        return for_posting(text, self.home, self.hosts, users=self.users, names=self.names, secrets=self.secrets)
 
 
 def _forms(secret: str) -> set[str]:

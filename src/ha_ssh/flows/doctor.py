@@ -9,17 +9,17 @@ from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
 from ha_ssh.checks import all_checks
 from ha_ssh.core.errors import Exit, UsageError
+from ha_ssh.core.facts import ACCESS_FACTS
 from ha_ssh.core.infer import infer
-from ha_ssh.core.model import Check, Facts, Plan, Report, Want
+from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan, Report, Want
 from ha_ssh.core.planner import diagnose, in_order
 from ha_ssh.core.planner import plan as plan_for
-from ha_ssh.flows.enter import Entered, enter
-from ha_ssh.flows.reports import report_on
+from ha_ssh.flows.approach import OFFLINE, Approached, approach
+from ha_ssh.flows.reports import private, report_on, versions
 from ha_ssh.flows.risks import accept_risks
 from ha_ssh.flows.unfinished import meet_unfinished
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import Target
     from ha_ssh.flows.tools import Tools
 
 
@@ -27,29 +27,54 @@ async def doctor(tools: Tools) -> Report:
     """Judge every truth on fresh facts; change nothing unless `--fix` was given and the plan was agreed to."""
     checks = _chosen(tools)
     if tools.options.list_only:
-        return _list(tools, checks)
+        return _list(checks)
     if tools.options.fix:
         with tools.lock():
             return await _fix(tools, checks)
-    entered, _target, facts, want = await _look(tools, checks)
-    done = engine.Converged(facts, findings=diagnose(want, facts, checks))
-    tools.show.findings(done.findings)
-    return report_on("doctor", entered, done, tools, want)
+    came, facts, want = await _look(tools, checks)
+    return _told(tools, came, want, checks, engine.Converged(facts))
 
 
-async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Entered, Target, Facts, Want]:
-    entered = await enter(tools, only_looks=not tools.options.fix)
-    target = entered.target(tools)
-    facts = await engine.look(entered.home, target, tools.journal, checks)
-    remembered = entered.known.want if entered.known else None
-    want = remembered or infer(facts)
-    return entered, target, facts, replace(want, accepted=tools.options.accepted)
+async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Facts, Want]:
+    came = await approach(tools)
+    always = () if tools.options.only and not tools.options.fix else ACCESS_FACTS
+    facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
+    want = (came.known.want if came.known else None) or infer(facts)
+    if "key" in tools.options.answers:
+        want = replace(want, identity=came.target.identity)
+    return came, facts, replace(want, accepted=tools.options.accepted)
+
+
+def _told(tools: Tools, came: Approached, want: Want, checks: tuple[Check, ...], done: engine.Converged) -> Report:
+    """Show what was found, and report on it; what was kept away from on purpose is named, and counts for nothing."""
+    if done.error is None:
+        every = diagnose(want, done.facts, checks)
+        left_out = [finding.id for finding in every if tools.options.offline and _is_left_out(finding, want, done.facts)]
+        done.findings = tuple(finding for finding in every if finding.id not in left_out)
+        tools.show.findings(done.findings)
+    report = report_on("doctor", came, done, tools, want)
+    if tools.options.offline:
+        report.extra["not_looked_at"] = left_out
+    if tools.options.report:
+        tools.publish(tools.options.report, report, versions(done.facts), private(came, done.facts))
+        tools.show.say(f"the report is in `{tools.options.report}`; read it once before you show it to others")
+    return report
+
+
+def _is_left_out(finding: Finding, want: Want, facts: Facts) -> bool:
+    """Return whether nothing can be said of a check without the network."""
+    try:
+        finding.check.judge(want, facts)
+    except CannotLook as cannot:
+        return cannot.code == OFFLINE
+    needed = [facts.get(kind) for kind in finding.check.needs]
+    return bool(needed) and all(isinstance(fact, NotKnown) and fact.code == OFFLINE for fact in needed)
 
 
 async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
     """Put right what can be put right, then look again."""
-    entered, target, facts, want = await _look(tools, checks)
-    resume = await meet_unfinished(tools, entered)
+    came, facts, want = await _look(tools, checks)
+    resume = await meet_unfinished(tools, came)
 
     async def agree(plan: Plan) -> bool:
         tools.show.plan(plan)
@@ -58,22 +83,20 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
     if tools.options.dry_run:
         plan = plan_for(want, facts, checks)
         tools.show.plan(plan)
-        return report_on("doctor", entered, engine.Converged(facts, first=plan), tools, want)
+        return report_on("doctor", came, engine.Converged(facts, first=plan), tools, want)
     want = await accept_risks(tools, want, facts, checks)
     run = engine.Run(
         command="doctor --fix",
-        target=target,
+        target=came.target,
         want=want,
-        home=entered.home,
+        home=came.home,
         journal=tools.journal,
         show=tools.show,
         agree=agree,
         checks=checks,
         resume=resume,
     )
-    done = await engine.converge(run, facts)
-    tools.show.findings(done.findings)
-    return report_on("doctor", entered, done, tools, want)
+    return _told(tools, came, want, checks, await engine.converge(run, facts))
 
 
 def _chosen(tools: Tools) -> tuple[Check, ...]:
@@ -88,10 +111,8 @@ def _chosen(tools: Tools) -> tuple[Check, ...]:
     return tuple(check for check in every if (not only or check.id in only) and check.id not in skip)
 
 
-def _list(tools: Tools, checks: tuple[Check, ...]) -> Report:
+def _list(checks: tuple[Check, ...]) -> Report:
     """Name every check with what it is about."""
-    for check in checks:
-        tools.show.say(f"{check.id:<20} {check.scope:<9} {check.title}")
     rows = [
         {"id": check.id, "stage": check.stage, "scope": check.scope, "title": check.title, "why": check.why} for check in checks
     ]

@@ -38,10 +38,16 @@ class Met:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entered(Met):
-    """A house whose door is known: the world with it."""
+class Reached(Met):
+    """The world with a house, as far as it can be reached."""
 
     home: Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entered(Reached):
+    """A house that somebody is signed in to."""
+
     credentials: Credentials
     ssh_host: str
 

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh import engine
 from ha_ssh.core.errors import Exit, HaSshError
-from ha_ssh.core.facts import Alias, Apps, Core, Doors, Proof, Supervisor
+from ha_ssh.core.facts import Alias, Apps, Computer, Core, Doors, Proof, Supervisor
 from ha_ssh.core.model import ErrorReport, Facts, NotKnown, Outcome, Plan, Report, StepReport, StepState, Want
+from ha_ssh.core.redact import Private
+from ha_ssh.flows.enter import host_of
 
 if TYPE_CHECKING:
-    from ha_ssh.flows.enter import Entered
+    from ha_ssh.flows.enter import Met, Reached
     from ha_ssh.flows.tools import Tools
 
+_ANYBODYS = frozenset({"ha", "hass", "home", "house", "homeassistant", "elsewhere"})
+"""Names of houses and aliases that tell nothing of anybody."""
 
-def report_on(command: str, entered: Entered, done: engine.Converged, tools: Tools, want: Want) -> Report:
+
+def report_on(command: str, entered: Met, done: engine.Converged, tools: Tools, want: Want) -> Report:
     """Return the report of a run; raises the error of a run that failed by a fault of our own (exit 70)."""
     report = Report(
         command=command,
@@ -58,9 +63,7 @@ def _failed(report: Report, done: engine.Converged) -> None:
     report.findings = ()
     if isinstance(error, HaSshError):
         report.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
-        nothing_done = not done.steps and not done.kept
-        report.result = Outcome.ERROR if nothing_done and error.exit is not Exit.WRONG else Outcome.PUT_BACK
-        report.exit = error.exit if report.result is Outcome.ERROR else Exit.WRONG
+        report.result, report.exit = Outcome.PUT_BACK, Exit.WRONG
     else:
         report.result, report.exit = Outcome.INTERRUPTED, Exit.INTERRUPTED
     if done.stuck:
@@ -70,8 +73,43 @@ def _failed(report: Report, done: engine.Converged) -> None:
         report.error = ErrorReport(code="stuck", message=f"{said}; could not be put back: {'; '.join(done.stuck)}", hints=hints)
 
 
-def house_of(entered: Entered, facts: Facts) -> dict[str, Any]:
-    """The `house` of the report."""
+def versions(facts: Facts) -> dict[str, str]:
+    """What is installed where, as far as it was seen."""
+    found = {"OpenSSH here": "", "Home Assistant": "", "Supervisor": ""}
+    computer, core, supervisor, apps = (facts.get(kind) for kind in (Computer, Core, Supervisor, Apps))
+    if isinstance(computer, Computer):
+        found["OpenSSH here"] = computer.ssh or "none"
+    if isinstance(core, Core):
+        found["Home Assistant"] = core.state.version
+    if isinstance(supervisor, Supervisor):
+        found["Supervisor"] = supervisor.version
+    if isinstance(apps, Apps):
+        found |= {app.flavour.name: f"{app.version}, {app.state}" for app in apps.by_slug.values() if app.installed}
+    doors = facts.get(Doors)
+    if isinstance(doors, Doors):
+        found |= {f"SSH server on port {door.port}": str(door.banner) for door in doors.by_slug.values() if door.banner}
+    return found
+
+
+def private(reached: Reached, facts: Facts) -> Private:
+    """What in a report tells whose house it is."""
+    target, core, supervisor = facts.target, facts.get(Core), facts.get(Supervisor)
+    hosts = {host_of(target.url), target.ssh_host} if target.url else {target.ssh_host}
+    users = {core.state.user} if isinstance(core, Core) else set()
+    if isinstance(supervisor, Supervisor) and supervisor.hostname:
+        hosts.add(supervisor.hostname)
+    apps = facts.get(Apps)
+    if isinstance(apps, Apps):
+        users |= {app.serving.user for app in apps.by_slug.values()}
+    users |= {target.ssh_user or ""}
+    names = {name for name in (reached.name, target.house_id, target.alias) if name and name not in _ANYBODYS}
+    return Private(hosts=frozenset(hosts - {""}), users=frozenset(users - {"", "root"}), names=frozenset(names))
+
+
+def house_of(entered: Met, facts: Facts) -> dict[str, Any] | None:
+    """The `house` of the report; `None` where no address is known."""
+    if not entered.url:
+        return None
     core, supervisor = facts.get(Core), facts.get(Supervisor)
     return {
         "name": entered.name,

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
     from ha_ssh.ask.questions import Asker, SeenKey
     from ha_ssh.core.errors import HaSshError
-    from ha_ssh.core.model import Flavour, Home, Journal, Places, SecretRef, Show, Want
+    from ha_ssh.core.model import Flavour, Home, Journal, Places, Report, SecretRef, Show, Want
     from ha_ssh.core.options import Options, Trust
+    from ha_ssh.core.redact import Private
     from ha_ssh.core.secret import Secret
 
 
@@ -42,6 +43,16 @@ class KnownHouse(Protocol):
     @property
     def ssh_host(self) -> str | None:
         """Where its SSH server is."""
+        ...
+
+    @property
+    def ssh_port(self) -> int | None:
+        """The port of its SSH server."""
+        ...
+
+    @property
+    def user(self) -> str | None:
+        """The login name."""
         ...
 
     @property
@@ -130,6 +141,10 @@ class Ways(Protocol):
         """The house at an address as people type it, after safe redirects; else raises what is the matter there."""
         ...
 
+    async def greeting(self, url: str, trust: Trust) -> str:
+        """The version that Home Assistant tells everybody; else raises what is the matter there."""
+        ...
+
     def likeliest(self, address: str) -> str:
         """The origin that an address most likely means."""
         ...
@@ -159,7 +174,7 @@ class Ways(Protocol):
         show: Callable[[str], None],
         *,
         open_it: bool,
-        paste: Callable[[], Awaitable[str]] | None,
+        paste: Callable[[str], Awaitable[str]] | None,
     ) -> Credentials:
         """Sign in on Home Assistant's own page, whose address `show` gets; `paste` yields where a browser elsewhere ended."""
         ...
@@ -248,6 +263,8 @@ class Tools:
     ways: Ways
     connect: Callable[[str, Credentials | None, Trust], Home]
     """The world with the house at an address; nothing is connected before the first look."""
+    outside: Callable[[HaSshError, bool], Home]
+    """This computer, with SSH (or without any network, for False): whatever else is asked of the house raises that error."""
     keys: Callable[[], tuple[SeenKey, ...]]
     """The private keys in the user's SSH folder."""
     comment: str
@@ -256,6 +273,8 @@ class Tools:
     """Keeps two changing runs apart; raises `HaSshError` while another one works."""
     write_text: Callable[[str, str], None]
     """Write a private file that was asked for by a flag."""
+    publish: Callable[[str, Report, Mapping[str, str], Private], None]
+    """Write a report that can be shown to others to a private file, with what is private hidden in it."""
     read_text: Callable[[str], str]
     """Read a file that a flag names; empty where it is missing."""
     secret_file: Callable[[str], AbstractContextManager[Callable[[Secret], None]]]

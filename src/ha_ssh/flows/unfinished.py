@@ -10,11 +10,11 @@ from ha_ssh.core.errors import Exit, HaSshError
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import JournalRun
-    from ha_ssh.flows.enter import Entered
+    from ha_ssh.flows.enter import Reached
     from ha_ssh.flows.tools import Tools
 
 
-async def meet_unfinished(tools: Tools, entered: Entered) -> str | None:
+async def meet_unfinished(tools: Tools, entered: Reached) -> str | None:
     """Return the id of the unfinished run to carry on, or `None`; puts it back first where that is what people want."""
     runs = [run for run in tools.journal.runs() if run.state == "open" and _is_of(run, entered)]
     if not runs:
@@ -30,12 +30,12 @@ async def meet_unfinished(tools: Tools, entered: Entered) -> str | None:
     return None
 
 
-def _is_of(run: JournalRun, entered: Entered) -> bool:
+def _is_of(run: JournalRun, entered: Reached) -> bool:
     """Say whether a run was for this house: a house that is not remembered yet has but the name that any first house gets."""
     return run.house == entered.id and (entered.known is not None or run.target.get("url") == entered.url)
 
 
-async def _undo(tools: Tools, entered: Entered, run: JournalRun) -> None:
+async def _undo(tools: Tools, entered: Reached, run: JournalRun) -> None:
     back = await engine.put_back(run, entered.home, tools.journal, tools.show)
     if back.failed:
         raise HaSshError(

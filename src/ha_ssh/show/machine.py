@@ -132,6 +132,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "fix": None if verdict.fix is None else _fix(verdict.fix),
         "title": check.title,
         "evidence": list(verdict.evidence),
+        "failure": verdict.failure or None,
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ha_ssh.core.model import Consent, Level, Scope, StepState
 from ha_ssh.core.risks import RISKS
 from ha_ssh.show.paper import Paper
-from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, introduced, listing, sentence, summary, wrap
+from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, folded, introduced, listing, sentence, summary, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _PROBLEMS = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE)
+_TROUBLES = (Level.WRONG, Level.UNKNOWN, Level.WARN)
+_FEW = 3
+"""How many of the same kind are named rather than counted."""
 _PLAIN_EVERY = 15.0
 """Seconds between two lines about the same wait where nothing may redraw."""
 
@@ -222,22 +225,22 @@ def _instructions(finding: Finding, width: int) -> list[str]:
 
 
 def finding_lines(findings: Sequence[Finding], width: int = WIDTH, *, verbose: bool = False) -> list[str]:
-    """Return the findings as text: root causes first, the worst on top, consequences folded under their root."""
-    by_id = {finding.id: finding for finding in findings}
-    followers: dict[str, list[Finding]] = {}
-    for finding in findings:
-        root = finding
-        while root.because in by_id:
-            root = by_id[root.because]
-        followers.setdefault(root.id, []).extend([finding] if root is not finding else [])
-    roots = [finding for finding in findings if finding.because not in by_id]
+    """Return the findings as text: root causes first, the worst on top, what follows from each folded under it.
+
+    What is well is counted where something is not, and named where all is.
+    """
+    trees = folded(findings)
     lines: list[str] = []
     for level in _PROBLEMS:
-        for finding in roots:
+        for finding, followers in trees:
             if finding.level is level:
-                lines += [*_finding(finding, followers.get(finding.id, []), width, verbose=verbose), ""]
-    for finding in roots:
-        if finding.level is Level.OK:
+                lines += [*_finding(finding, followers, width, verbose=verbose), ""]
+    well = [finding for finding, _ in trees if finding.level is Level.OK]
+    troubled = any(finding.level in _TROUBLES for finding, _ in trees)
+    if troubled and not verbose and len(well) > _FEW:
+        lines += wrap(f"{count(len(well), 'check')} (`--verbose` names them)", width, first="✓ ok: ", rest="  ")
+    else:
+        for finding in well:
             lines += wrap(_headline(finding, verbose=verbose), width, first="✓ ok: ", rest="  ")
             lines += _evidence(finding, width) if verbose else []
     if lines and lines[-1]:
@@ -262,9 +265,26 @@ def _finding(finding: Finding, followers: Sequence[Finding], width: int, *, verb
     lines += _evidence(finding, width)
     if finding.verdict.fix is not None:
         lines += _fix(finding.verdict.fix, width)
-    if followers:
-        hanging = listing([follower.check.title for follower in followers])
-        lines += wrap(hanging, width, first="    hangs on this: ", rest="      ")
+    return lines + _following(followers, width, verbose=verbose)
+
+
+def _following(followers: Sequence[Finding], width: int, *, verbose: bool) -> list[str]:
+    """Name what is wrong only because of a root, and count what could not be looked at because of it."""
+    lines: list[str] = []
+    unseen = [finding for finding in followers if finding.level is Level.UNKNOWN]
+    for words, found in (
+        ("only because of it", [finding for finding in followers if finding not in unseen]),
+        ("not to be seen because of it", unseen),
+    ):
+        if len(found) > _FEW and not verbose:
+            lines += wrap(f"{len(found)} more checks (`--verbose` names them)", width, first=f"    {words}: ", rest="      ")
+        elif found:
+            lines += wrap(f"{words}:", width, first="    ")
+            for finding in found:
+                told = finding.check.title if finding in unseen else finding.verdict.says
+                lines += wrap(f"{told} [{finding.id}]", width, first="      - ")
+                if verbose:
+                    lines += [line for seen in finding.verdict.evidence for line in wrap(seen, width, first="          seen: ")]
     return lines
 
 
@@ -286,6 +306,9 @@ def report_lines(report: Report, width: int = WIDTH) -> list[str]:
     for name, rows in report.extra.items():
         if isinstance(rows, list | tuple) and all(isinstance(row, dict) for row in rows):
             lines += table_lines(rows, width) if rows else [f"No {name.replace('_', ' ')}."]
+    left_out = report.extra.get("not_looked_at")
+    if left_out:
+        lines += ["", *wrap(f"{listing(left_out)}.", width, first="Not looked at, because of `--offline`: ", rest="  "), ""]
     if report.kept:
         lines += ["Kept, since it does no harm:", *_each(report.kept, width), ""]
     said = ending(report)

@@ -109,6 +109,18 @@ def introduced(text: str) -> str | None:
     return None
 
 
+def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
+    """Return the findings that hang on no other, each with all that hang on it, in order."""
+    by_id = {finding.id: finding for finding in findings}
+    trees: dict[str, tuple[Finding, list[Finding]]] = {}
+    for finding in findings:
+        root = finding
+        while root.because in by_id:
+            root = by_id[root.because]
+        trees.setdefault(root.id, (root, []))[1].extend([finding] if root is not finding else [])
+    return list(trees.values())
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many findings of each severity there are, the worst first."""
     order = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE, Level.OK)
@@ -134,9 +146,7 @@ def ending(report: Report) -> str:
                 return "Nothing was changed."
             return "A dry run: nothing was changed." if report.steps or report.changed else "A dry run: there is nothing to do."
         case Outcome.WRONG:
-            return (
-                "" if report.error is not None else "SSH access is not as it should be; what comes first above is the root of it."
-            )
+            return "" if report.error is not None else _not_well(report)
         case Outcome.PUT_BACK:
             return "It failed, and what had to be put back was put back."
         case Outcome.STUCK:
@@ -146,6 +156,14 @@ def ending(report: Report) -> str:
             return "Interrupted: what had to be put back was put back." if undone else "Interrupted: nothing is left half done."
         case Outcome.ERROR:
             return ""
+
+
+def _not_well(report: Report) -> str:
+    if any(finding.level is Level.WRONG for finding in report.findings) or not report.findings:
+        return "SSH access is not as it should be; what comes first above is the root of it."
+    if any(finding.level is Level.UNKNOWN for finding in report.findings):
+        return "Nothing is known to be wrong, but not all could be looked at; what comes first above says why."
+    return "It works, with warnings."
 
 
 def _well(report: Report) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.world import files, keyfiles, ssh
+from ha_ssh.world.diary import DIARY
 from ha_ssh.world.openssh import OwnSsh
 
 if TYPE_CHECKING:
@@ -37,9 +38,21 @@ _AWAY_FOR = 60.0
 class RealHome:
     """This computer and, by the route, the house; without a route only this computer and SSH can be looked at."""
 
-    def __init__(self, route: Route | None, places: Places, vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self,
+        route: Route | None,
+        places: Places,
+        vault: Vault,
+        clock: Clock,
+        *,
+        why: HaSshError | None = None,
+        network: bool = True,
+    ) -> None:
+        """Make the world; `why` is raised where there is no route, and without the network also for SSH."""
         self.clock = clock
         self._way = route
+        self._why = why
+        self._network = network
         self._places = places
         self._vault = vault
         self._own_ssh = OwnSsh(places)
@@ -78,6 +91,7 @@ class RealHome:
         on_progress: Callable[[float | None, str], None] | None = None,
     ) -> Any:
         """POST to the Supervisor and wait for the end; a refusal that passes is waited out for a minute."""
+        DIARY.info("POST %s", endpoint)
         last = self.clock.now() + _REFUSED_FOR
         pause = _FIRST_PAUSE
         while True:
@@ -124,12 +138,17 @@ class RealHome:
 
     def _route(self) -> Route:
         if self._way is None:
-            raise HaSshError(
+            raise self._why or HaSshError(
                 "no-api",
                 "this needs Home Assistant's API, and no sign-in for it was given",
                 "name the house and its token: `--url URL` with `HA_SSH_TOKEN` or `--token-file FILE`",
             )
         return self._way
+
+    def _mind_the_network(self) -> None:
+        """Keep off the network where that is wanted."""
+        if self._why is not None and not self._network:
+            raise self._why
 
     async def _listen(self) -> None:
         """Have the house report what happens, once; events only shorten pauses, so a house that gives none is fine."""
@@ -154,11 +173,14 @@ class RealHome:
         self, host: str, port: int, user: str, identity: str, passphrase: SecretRef | None
     ) -> AsyncIterator[Session]:
         """Log in with exactly this key, once; raises `SshTrouble`."""
+        self._mind_the_network()
+        DIARY.info("log in as %s at %s port %d with %s", user, host, port, identity)
         async with ssh.open_session(host, port, user, _expanded(identity), await self._secret(passphrase)) as session:
             yield session
 
     async def knock(self, host: str, port: int) -> str:
         """Read the banner of an SSH server, once, without logging in; raises `SshTrouble`."""
+        self._mind_the_network()
         return await ssh.knock(host, port)
 
     @property
@@ -185,6 +207,8 @@ class RealHome:
 
     async def own_login(self, alias: str, passphrase: SecretRef | None) -> OwnLogin:
         """Log in by the user's own OpenSSH and run `true`."""
+        self._mind_the_network()
+        DIARY.info("ssh %s true", alias)
         return await self._own_ssh.login(alias, await self._secret(passphrase))
 
     # --------------------------------------------------------------------------------------------------------------- files
@@ -203,20 +227,24 @@ class RealHome:
 
     async def write(self, path: str, text: str, *, mode: int | None = None) -> None:
         """Write a file of the user in one piece."""
+        DIARY.info("write %s", path)
         files.write(_expanded(path), text, mode)
 
     async def delete(self, path: str) -> None:
         """Delete a file of the user, and our own folder with the last file in it."""
+        DIARY.info("delete %s", path)
         files.delete(_expanded(path))
         if Path(_expanded(path)).parent == Path(self._places.include_dir):
             files.drop_empty_folder(self._places.include_dir)
 
     async def set_mode(self, path: str, mode: int) -> None:
         """Change who may read a file."""
+        DIARY.info("set the mode of %s to %o", path, mode)
         files.set_mode(_expanded(path), mode)
 
     async def make_key(self, path: str, kind: KeyKind, passphrase: SecretRef | None, comment: str) -> str:
         """Make a key pair, never over an existing file; returns `type base64`."""
+        DIARY.info("make a key, %s", path)
         return await asyncio.to_thread(keyfiles.make_key, _expanded(path), kind, await self._secret(passphrase), comment)
 
     # ------------------------------------------------------------------------------------------------------------- secrets

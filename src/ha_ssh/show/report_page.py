@@ -1,0 +1,278 @@
+"""A doctor's report to show to others: one page of HTML or Markdown, whole in itself, with nothing private in it."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.model import Consent, Level, StepState
+from ha_ssh.show.words import LEVELS, STATES, clean, ending, folded, listing, sentence, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ha_ssh.core.model import Finding, Fix, Report
+
+SUFFIXES = (".html", ".htm", ".md")
+"""How the name of a report's file may end."""
+
+_HIDDEN = (
+    "Addresses, names, keys and the home folder are hidden: what has the same stand-in, such as `<host-1>`, is the same thing. "
+    "Read it once before you show it to others."
+)
+
+_FAILING, _UNSEEN = "only because of it", "not to be seen"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One finding as the page shows it."""
+
+    sign: str
+    word: str
+    says: str
+    id: str
+    why: str = ""
+    seen: tuple[str, ...] = ()
+    way: str = ""
+    instructions: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    """What is not so either, because of it."""
+    unseen: tuple[str, ...] = ()
+    """The ids of what could not be looked at, because of it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading with what stands below it: sentences, findings, or rows of a table."""
+
+    heading: str
+    items: tuple[Item, ...] = ()
+    lines: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that is on the page, as text."""
+
+    title: str
+    lead: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+
+def page_of(report: Report, versions: Mapping[str, str], date: str) -> Page:
+    """Return what a report says, the root causes first."""
+    trees = folded(report.findings)
+    parts = [
+        Part("What is wrong", items=tuple(_items(trees, Level.WRONG))),
+        Part("What could not be looked at", items=tuple(_items(trees, Level.UNKNOWN)), lines=_left_out(report)),
+        Part("What to mind", items=tuple(_items(trees, Level.WARN, Level.NOTE))),
+        Part("What was done", lines=tuple(_steps(report))),
+        Part("What is well", items=tuple(_items(trees, Level.OK))),
+        Part("Versions", rows=tuple((name, value) for name, value in versions.items() if value)),
+    ]
+    said = [sentence(summary(report.findings)) if report.findings else "", ending(report)]
+    if report.error is not None:
+        said += [sentence(report.error.message), *map(sentence, report.error.hints)]
+    made = f"Made by `ha-ssh doctor` on {date}. {_HIDDEN}"
+    kept = tuple(part for part in parts if part.items or part.lines or part.rows)
+    return Page("SSH access to Home Assistant: a report", (*(text for text in said if text), made), kept)
+
+
+def _items(trees: Sequence[tuple[Finding, Sequence[Finding]]], *levels: Level) -> Iterator[Item]:
+    for level in levels:
+        for finding, followers in trees:
+            if finding.level is level:
+                yield _item(finding, followers)
+
+
+def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
+    sign, word = LEVELS[finding.level]
+    verdict = finding.verdict
+    if finding.level is Level.OK:
+        return Item(sign, word, verdict.says, finding.id, seen=verdict.evidence)
+    way, instructions = _way(verdict.fix) if verdict.fix else ("", ())
+    return Item(
+        sign,
+        word,
+        verdict.says,
+        verdict.failure if verdict.failure in {"", finding.id} else f"{finding.id}: {verdict.failure}",
+        why=verdict.why,
+        seen=verdict.evidence,
+        way=way,
+        instructions=instructions,
+        failing=tuple(follower.verdict.says for follower in followers if follower.level is not Level.UNKNOWN),
+        unseen=tuple(follower.id for follower in followers if follower.level is Level.UNKNOWN),
+    )
+
+
+def _way(fix: Fix) -> tuple[str, tuple[str, ...]]:
+    if fix.consent is Consent.TELL:
+        return f"for you to do: {fix.does}", fix.instructions
+    return f"`ha-ssh doctor --fix` would {fix.does}" + (f" (with `--accept-risk {fix.risk}`)" if fix.risk else ""), ()
+
+
+def _left_out(report: Report) -> tuple[str, ...]:
+    names = report.extra.get("not_looked_at") or ()
+    return (f"Left out on purpose: {listing([f'`{name}`' for name in names])}.",) if names else ()
+
+
+def _steps(report: Report) -> Iterator[str]:
+    for step in report.steps:
+        sign, word = STATES[step.state]
+        planned = "would be done: " if step.state is StepState.PLANNED else word
+        yield f"{sign} {planned}{step.title}"
+    for kept in report.kept:
+        yield f"kept, since it does no harm: {kept}"
+
+
+def hidden(page: Page, hide: Callable[[Sequence[str]], Sequence[str]]) -> Page:
+    """Return the page with all its text gone through `hide`, at once, so that stand-ins mean the same thing everywhere."""
+    texts: list[str] = []
+
+    def collect(text: str) -> str:
+        texts.append(clean(text))
+        return text
+
+    _each_text(page, collect)
+    shown = iter(hide(texts))
+    through: Page = _each_text(page, lambda _: next(shown))
+    return through
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(_each_text(one, change) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(*(_each_text(getattr(value, one.name), change) for one in fields(value)))
+    return value
+
+
+def written(page: Page, path: str) -> str:
+    """Return the page in the language that the file's name asks for."""
+    return markdown(page) if path.lower().endswith(".md") else as_html(page)
+
+
+# ------------------------------------------------------------------------------------------------------------- Markdown
+
+
+def markdown(page: Page) -> str:
+    """Return the page as Markdown, as forums read it."""
+    lines = [f"# {_plain(page.title)}", ""]
+    for text in page.lead:
+        lines += [_plain(text), ""]
+    for part in page.parts:
+        lines += [f"## {_plain(part.heading)}", ""]
+        lines += [f"- {_plain(line)}" for line in part.lines]
+        lines += [""] if part.lines else []
+        for item in part.items:
+            lines += _markdown_item(item)
+        lines += ["", *_table(part.rows), ""] if part.rows else [""] if part.items else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_item(item: Item) -> list[str]:
+    name = f" ({_code(item.id)})" if item.id else ""
+    lines = [f"- {item.sign} **{item.word}**: {_plain(item.says)}{name}"]
+    lines += [f"  - why: {_plain(item.why)}"] if item.why else []
+    lines += [f"  - seen: {_code(seen)}" for seen in item.seen]
+    lines += [f"  - {_plain(item.way)}"] if item.way else []
+    lines += [f"    - {_plain(instruction)}" for instruction in item.instructions]
+    lines += [f"  - {_FAILING}: {_plain(says)}" for says in item.failing]
+    lines += [f"  - {_UNSEEN}: {', '.join(map(_code, item.unseen))}"] if item.unseen else []
+    return lines
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> list[str]:
+    cells = [f"| {_plain(name)} | {_plain(value)} |".replace("\n", " ") for name, value in rows]
+    return ["| | |", "|---|---|", *cells]
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it stands; what is in backticks stays code."""
+    parts = re.split(r"(`[^`\n]+`)", text.replace("\n", " "))
+    return "".join(part if part.startswith("`") and len(part) > 1 else _escaped(part) for part in parts)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#~@])", r"\\\1", text).replace("\\@", "&#64;")
+
+
+def _code(text: str) -> str:
+    """Return text as code, whatever backticks are in it."""
+    flat = " ".join(text.split())
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
+    return f"{fence} {flat} {fence}" if "`" in flat else f"`{flat}`"
+
+
+# ----------------------------------------------------------------------------------------------------------------- HTML
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.2; }
+h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid; }
+article { margin: 1rem 0; padding: 0 0 0 1rem; border-left: 3px solid; break-inside: avoid; }
+.wrong { border-left-width: 6px; }
+.ok, .note { border-left-style: dotted; }
+h3 { font-size: 1rem; margin: 0; }
+dl { margin: .25rem 0 0; }
+dt { float: left; clear: left; min-width: 8.5rem; font-style: italic; }
+dd { margin: 0 0 .25rem 8.5rem; overflow-wrap: anywhere; }
+code { font: .9em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
+.id { font-weight: normal; opacity: .75; }
+td, th { text-align: left; padding: .1rem 1.5rem .1rem 0; vertical-align: top; font-weight: normal; }
+ul { margin: 0; padding-left: 1.25rem; }
+@media (max-width: 32rem) { dt { float: none; } dd { margin-left: 1rem; } }
+@media print { :root { color-scheme: light; } body { margin: 0; max-width: none; font-size: 10pt; } h2 { break-after: avoid; } }
+"""
+
+
+def as_html(page: Page) -> str:
+    """Return the page as HTML that needs nothing but itself, neither colour nor a network."""
+    title = html.escape(page.title)
+    body = [f"<h1>{title}</h1>", *(f"<p>{_rich(text)}</p>" for text in page.lead)]
+    for part in page.parts:
+        body += ["<section>", f"<h2>{_rich(part.heading)}</h2>"]
+        if part.lines:
+            body += ["<ul>", *(f"<li>{_rich(line)}</li>" for line in part.lines), "</ul>"]
+        for item in part.items:
+            body += _html_item(item)
+        if part.rows:
+            rows = (f'<tr><th scope="row">{_rich(name)}</th><td>{_rich(value)}</td></tr>' for name, value in part.rows)
+            body += ["<table>", *rows, "</table>"]
+        body.append("</section>")
+    head = [
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{title}</title>",
+        f"<style>{_STYLE}</style>",
+    ]
+    lines = ["<!DOCTYPE html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", "<main>", *body, "</main>", "</body>"]
+    return "\n".join([*lines, "</html>"]) + "\n"
+
+
+def _html_item(item: Item) -> list[str]:
+    name = f' <span class="id">{html.escape(item.id)}</span>' if item.id else ""
+    kind = item.word.replace(" ", "-")
+    lines = [f'<article class="{kind}">', f"<h3>{item.sign} {item.word}: {_rich(item.says)}{name}</h3>"]
+    rows = [("why", _rich(item.why))] if item.why else []
+    rows += [("seen", f"<code>{html.escape(seen)}</code>") for seen in item.seen]
+    if item.way:
+        told = "".join(f"<li>{_rich(one)}</li>" for one in item.instructions)
+        rows.append(("what to do", _rich(item.way) + (f"<ul>{told}</ul>" if told else "")))
+    rows += [(_FAILING, _rich(says)) for says in item.failing]
+    if item.unseen:
+        rows.append((_UNSEEN, ", ".join(f"<code>{html.escape(id)}</code>" for id in item.unseen)))  # noqa: A001 - a check's id
+    if rows:
+        lines += ["<dl>", *(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows), "</dl>"]
+    return [*lines, "</article>"]
+
+
+def _rich(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
