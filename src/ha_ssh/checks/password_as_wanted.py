@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps, Doors
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, PasswordWish, Stage, Verdict, Want, known, note, ok, wrong
+from ha_ssh.core import settings
+from ha_ssh.core.facts import App, Apps, Doors
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, PasswordWish, SecretRef, Stage, Verdict, Want, known, note, ok, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable, Flavour
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 def judge(want: Want, facts: Facts) -> Verdict:
     """Clear the password once a login by key is proven, where that is wanted."""
     app = facts[Apps].chosen(want.app)
+    if want.new_password is not None:
+        return _replaced(want.new_password, app, facts)
     if not app.serving.password_set:
         return ok("no password is set")
     if want.password is not PasswordWish.OFF:
@@ -25,6 +28,18 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return wrong("a password is still set, and no login by key is proven yet", CHECK.why)
     fix = Fix(does="clear the password", slug=app.slug, edits=(app.flavour.set_password(None),))
     return wrong("a password is still set", CHECK.why, fix=fix, failure="" if app.serving.password_login else "pw-ignored")
+
+
+def _replaced(wanted: SecretRef, app: App, facts: Facts) -> Verdict:
+    """Set a new password once a login by key is proven, so that whoever is locked out by it still has that."""
+    now = settings.at_path(app.settings, app.flavour.secret_paths()[0])
+    if now == wanted or (isinstance(now, str) and SecretRef.of_password(now) == wanted):
+        return ok("the new password is set")
+    then = "set the new password, once the login by key is proven"
+    if not known(facts[Doors].of(app).proof, then):
+        return wrong("the new password is not set, and no login by key is proven yet", CHECK.why)
+    fix = Fix(does="set the new password", slug=app.slug, edits=(app.flavour.set_password(wanted),))
+    return wrong("the new password is not set yet", CHECK.why, fix=fix)
 
 
 def _ignored() -> Verdict:

@@ -6,6 +6,7 @@ Everything here is pure data or a protocol. Setup is a doctor that is allowed to
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
@@ -44,6 +45,11 @@ class SecretRef:
     """The name of a secret that lies in the vault; the only form in which plans, journals and wants know secrets."""
 
     name: str
+
+    @classmethod
+    def of_password(cls, password: str) -> Self:
+        """Name a random password so that it is known again when it is met, and cannot be told from its name."""
+        return cls(f"password {hashlib.sha256(password.encode()).hexdigest()[:16]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,8 @@ class Want:
     port: int | None = None
     username: str | None = None
     password: PasswordWish | None = None
+    new_password: SecretRef | None = None
+    """The password to set, by a name made from it (`SecretRef.of_password`); never stored."""
     boot: bool | None = None
     watchdog: bool | None = None
     alias: str | None = None

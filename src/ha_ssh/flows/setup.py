@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ha_ssh import engine
 from ha_ssh.ask import answers_file
-from ha_ssh.ask.questions import Agreement, NotThis, SeenApp, SeenHouse, SeenKey, change, interview, last_of, same_run, want_of
+from ha_ssh.ask.questions import (
+    Agreement,
+    NotThis,
+    SeenApp,
+    SeenHouse,
+    SeenKey,
+    change,
+    interview,
+    last_of,
+    missing,
+    same_run,
+    secret_out_question,
+    want_of,
+)
 from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
 from ha_ssh.core.facts import ALWAYS_SO, App, Apps, Core, OwnFiles, Supervisor
-from ha_ssh.core.model import ErrorReport, Facts, KeyState, NotKnown, Outcome, PasswordWish, Plan, Report, Want
+from ha_ssh.core.model import (
+    ErrorReport,
+    Facts,
+    KeyState,
+    Level,
+    NotKnown,
+    Outcome,
+    PasswordWish,
+    Plan,
+    Report,
+    SecretRef,
+    Want,
+)
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.enter import Entered, enter
@@ -21,7 +48,9 @@ from ha_ssh.flows.risks import accept_risks
 from ha_ssh.flows.unfinished import meet_unfinished
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import SecretRef, Target
+    from collections.abc import Callable
+
+    from ha_ssh.core.model import Target
     from ha_ssh.core.options import Answers
     from ha_ssh.flows.tools import Tools
 
@@ -207,8 +236,8 @@ async def _converge(
         tools.show.plan(plan)
         try:
             said = await tools.asker.agree(_summary(plan), plan.risks)
-        except MissingAnswer as missing:
-            nobody.append(missing)
+        except MissingAnswer as unagreed:
+            nobody.append(unagreed)
             return False
         if said is Agreement.CHANGE:
             raise _AskAgain
@@ -230,7 +259,15 @@ async def _converge(
         plan = plan_for(want, facts, checks)
         tools.show.plan(plan)
         return report_on("setup", entered, engine.Converged(facts, first=plan), tools, want)
-    done = await engine.converge(run, facts)
+    with await _room_for_a_password(tools, want) as write:
+        if write is not None:
+            made = Secret(secrets.token_urlsafe(15))
+            ref = SecretRef.of_password(made.reveal())
+            tools.memory.keep(ref.name, made)
+            run = replace(run, want=replace(want, new_password=ref))
+        done = await engine.converge(run, facts)
+        if write is not None and any(one.id == "password-as-wanted" and one.level is Level.OK for one in done.findings):
+            write(made)
     report = report_on("setup", entered, done, tools, want)
     if nobody:
         report.error = ErrorReport(code=nobody[0].code, message=nobody[0].message, hints=nobody[0].hints)
@@ -245,6 +282,16 @@ async def _converge(
             report.result, report.exit = Outcome.WRONG, Exit.WRONG
             report.error = ErrorReport(code=error.code, message=says, hints=error.hints)
     return report
+
+
+async def _room_for_a_password(tools: Tools, want: Want) -> contextlib.AbstractContextManager[Callable[[Secret], None] | None]:
+    """The file for a new password, held ready before the first change; none where no new one is wanted."""
+    if want.password is not PasswordWish.GENERATE:
+        return contextlib.nullcontext()
+    question = secret_out_question("ha-ssh", "password")
+    if tools.options.secret_out is None and tools.options.no_input:
+        raise missing(question)
+    return tools.secret_file(tools.options.secret_out or str(await tools.asker.ask(question)))
 
 
 def _mind_the_user_files(facts: Facts, want: Want) -> None:
@@ -264,6 +311,11 @@ def _summary(plan: Plan) -> str:
     return f"{count} {'change' if count == 1 else 'changes'}"
 
 
+def _from_now_on(password: PasswordWish | None) -> PasswordWish | None:
+    """Return the wish for the next runs: a new password is made once, and kept then."""
+    return PasswordWish.KEEP if password is PasswordWish.GENERATE else password
+
+
 def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want, answers: Answers) -> None:
     """Write down the house that works, and the sign-in that a person typed."""
     apps, house = done.facts[Apps], done.facts.get(Supervisor)
@@ -280,7 +332,7 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
         alias=want.alias,
         machine_id=None if isinstance(house, NotKnown) else house.machine_id,
         version=app.version,
-        want=replace(want, passphrase=None, accepted=frozenset(), make_key=None),
+        want=replace(want, passphrase=None, accepted=frozenset(), make_key=None, password=_from_now_on(want.password)),
     )
     if tools.options.save_answers:
         path = tools.options.save_answers
