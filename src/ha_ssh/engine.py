@@ -176,12 +176,11 @@ class StepFailed(Exception):
         self.error = error
 
 
-async def apply(plan: Plan, home: Home, journal: Journal, run: str, show: Show) -> list[StepReport]:
-    """Do the steps of a plan in order, each written to the journal before it is done.
+async def apply(plan: Plan, home: Home, journal: Journal, run: str, show: Show, reports: list[StepReport]) -> None:
+    """Do the steps of a plan in order, each written to the journal before it is done, and add a report of each.
 
-    Raises whatever a step raised; the journal then says how far it came.
+    Raises whatever a step raised; the journal and the reports then say how far it came.
     """
-    reports = []
     for planned in plan.steps:
         step = planned.step
         report = StepReport(id=step.id, title=step.title, state=StepState.PLANNED, preview=planned.preview)
@@ -199,13 +198,12 @@ async def apply(plan: Plan, home: Home, journal: Journal, run: str, show: Show) 
         try:
             await step.do(home, show)
         except BaseException:
-            show.step(replace(report, state=StepState.FAILED, seconds=home.clock.now() - began))
+            reports.append(replace(report, state=StepState.FAILED, seconds=home.clock.now() - began))
+            show.step(reports[-1])
             raise
         journal.mark(run, index, "done")
-        done = replace(report, state=StepState.DONE, seconds=home.clock.now() - began)
-        show.step(done)
-        reports.append(done)
-    return reports
+        reports.append(replace(report, state=StepState.DONE, seconds=home.clock.now() - began))
+        show.step(reports[-1])
 
 
 def to_fields(value: Any) -> Any:
@@ -376,7 +374,7 @@ async def converge(run: Run, facts: Facts | None = None) -> Converged:
             result.run = run.resume or run.journal.begin(run.command, run.target.house_id, _where(run.target))
         try:
             result.changed = True
-            result.steps += await apply(plan, run.home, run.journal, result.run, run.show)
+            await apply(plan, run.home, run.journal, result.run, run.show, result.steps)
             fresh = result.facts.fresh | {p.step.slug for p in plan.steps if isinstance(p.step, ApplySettings)}
             keep = frozenset.intersection(*(planned.step.keeps for planned in plan.steps))
             result.facts = await look(run.home, run.target, run.journal, run.checks, fresh=fresh, known=result.facts, keep=keep)
@@ -434,11 +432,16 @@ async def _recover(run: Run, result: Converged, savepoint: int) -> None:
         again = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint, again=True)
         back.failed += again.failed
     undone = {report.id for report in back.undone}
-    result.steps = [replace(one, state=StepState.UNDONE) if one.id in undone else one for one in result.steps]
+    result.steps = [_as_undone(one) if one.id in undone else one for one in result.steps]
     result.kept += [*back.kept, *_under_way(run, result)]
     result.stuck += back.failed
     result.put_back = True
     result.changed = bool(back.kept or savepoint)
+
+
+def _as_undone(report: StepReport) -> StepReport:
+    """Return the report of a step that was put back; one that failed is still the one that failed."""
+    return report if report.state is StepState.FAILED else replace(report, state=StepState.UNDONE)
 
 
 def _under_way(run: Run, result: Converged) -> list[str]:
