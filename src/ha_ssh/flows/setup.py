@@ -103,14 +103,6 @@ def _refuse_what_cannot_be(facts: Facts) -> None:
             f"this house offers no SSH app (add-on): {'; '.join(why) or 'its machine is not supported'}",
             "reload the store: Settings, Apps, the store, the menu at the top right; then try again",
         )
-    apps = facts[Apps].by_slug.values()
-    if not any(app.installed or app.available for app in apps):
-        why = dict.fromkeys(app.problem for app in apps if app.problem)
-        raise HaSshError(
-            "no-ssh-app",
-            f"this house offers no SSH app (add-on): {'; '.join(why) or 'its machine is not supported'}",
-            "reload the store: Settings, Apps, the store, the menu at the top right; then try again",
-        )
     state = facts[Supervisor].state
     if state != "running":
         raise HaSshError("supervisor-not-ready", f"the Supervisor is not ready (state `{state}`)", "try again in a few minutes")
