@@ -18,12 +18,40 @@ from ha_ssh.sim.memory import Computer, Injury, MemoryHome
 from ha_ssh.sim.scenes import Stage
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import Facts
+    from collections.abc import Callable
+
+    from ha_ssh.core.model import Check, Facts
 
 EVERY_RISK = frozenset(Risk)
 FLAVOURS = {flavour.slug: flavour for flavour in all_flavours()}
 ACCESS = engine.access(all_checks())
-BREAKABLE = tuple(check for check in planner.in_order(all_checks()) if check.break_it is not None)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One way to break a healthy house: a check's main scene, or one of its faults."""
+
+    id: str
+    check: Check
+    break_it: Callable[[Any], None]
+
+    @property
+    def failure(self) -> str | None:
+        """The known failure that the verdict has to name; `None` for a main scene."""
+        return self.id if self.id in self.check.faults else None
+
+    def befalls(self, slug: str) -> bool:
+        """Whether it can befall an app."""
+        return self.id not in self.check.befalls or self.check.befalls[self.id](FLAVOURS[slug])
+
+
+def _ways(check: Check) -> dict[str, Callable[[Any], None]]:
+    return ({check.id: check.break_it} if check.break_it else {}) | dict(check.faults)
+
+
+BREAKABLE = tuple(
+    Broken(name, check, break_it) for check in planner.in_order(all_checks()) for name, break_it in _ways(check).items()
+)
 
 
 class Quiet:
@@ -63,12 +91,15 @@ class World:
     house: House = field(init=False)
     machine_id: str = field(init=False)
     """The machine that is remembered."""
+    ssh_host: str = field(init=False)
+    """Where SSH is looked for."""
     computer: Computer = field(default_factory=Computer)
     want: Want = field(init=False)
 
     def __post_init__(self) -> None:
         self.house = House(keys=MadeUpKeys(Random(self.seed)))
         self.machine_id = self.house.machine_id
+        self.ssh_host = self.house.address
         self.want = Want(
             app=self.slug,
             identity=f"{self.computer.home}/.ssh/id_ha_ssh_home",
@@ -87,7 +118,7 @@ class World:
         apps = tuple(sorted(FLAVOURS.values(), key=lambda flavour: flavour.slug != self.slug))
         return Target(
             url=f"http://{self.house.address}:8123",
-            ssh_host=self.house.address,
+            ssh_host=self.ssh_host,
             apps=apps,
             places=self.computer.places,
             identity=self.want.identity,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import sshconfig
-from ha_ssh.core.facts import ALIAS_KEYS, OF_THE_HOUSE, Alias, App, Apps, Doors, OwnFiles, block_path, written
+from ha_ssh.core.facts import ALIAS_KEYS, OF_THE_HOUSE, Alias, App, Apps, Computer, Doors, OwnFiles, block_path, written
+from ha_ssh.core.inside import Inside, stand_in
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -14,6 +15,7 @@ from ha_ssh.core.model import (
     Home,
     IfFailed,
     Later,
+    NotKnown,
     Show,
     Stage,
     Verdict,
@@ -22,11 +24,12 @@ from ha_ssh.core.model import (
     note,
     ok,
     tell,
+    warn,
     wrong,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ha_ssh.core.model import Breakable, Target
 
@@ -117,14 +120,23 @@ def include_pattern(target: Target) -> str:
     return f"{folder}/*.conf"
 
 
-def wanted_of(want: Want, target: Target, app: App) -> dict[str, str]:
+_FRIENDLY_MACS = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com"
+"""What both apps offer and every client computes rightly: OpenSSH for Windows fails with the one it likes best."""
+
+
+def wanted_of(want: Want, facts: Facts, app: App) -> dict[str, str]:
     """Return what `ssh -G ALIAS` should say; what is not wanted is left out."""
+    target = facts.target
     wanted = {
         "hostname": target.ssh_host,
         "port": str(app.serving.port),
         "user": app.serving.user,
         "identityfile": want.identity or target.identity or "",
+        "identitiesonly": "yes",
         "hostkeyalias": target.host_key_alias,
+        "serveraliveinterval": "30",
+        "macs": _FRIENDLY_MACS if _is_windows(facts) else "",
+        "setenv": f"TERM={terminal}" if (terminal := _stand_in(facts, app)) else "",
     }
     if want.multiplex is not None:
         wanted["controlmaster"] = "auto" if want.multiplex else "false"
@@ -133,8 +145,23 @@ def wanted_of(want: Want, target: Target, app: App) -> dict[str, str]:
     return {key: value for key, value in wanted.items() if value}
 
 
-def _step(want: Want, target: Target, app: App, alias: str) -> WriteAlias:
-    places = target.places
+def _is_windows(facts: Facts) -> bool:
+    computer = facts.get(Computer)
+    return isinstance(computer, Computer) and "for_Windows" in (computer.ssh or "")
+
+
+def _stand_in(facts: Facts, app: App) -> str | None:
+    """Return the terminal to pass for the user's own, where the app does not know that one."""
+    doors, computer = facts.get(Doors), facts.get(Computer)
+    shown = None if isinstance(doors, NotKnown) or app.slug not in doors.by_slug else doors.by_slug[app.slug].inside
+    if not isinstance(shown, Inside) or isinstance(computer, NotKnown):
+        return None
+    return stand_in(shown, computer.terminal)
+
+
+def _step(want: Want, facts: Facts, app: App, alias: str) -> WriteAlias:
+    target, places = facts.target, facts.target.places
+    wanted = wanted_of(want, facts, app)
     text = sshconfig.host_block(
         alias=alias,
         house=target.house_id,
@@ -146,13 +173,14 @@ def _step(want: Want, target: Target, app: App, alias: str) -> WriteAlias:
         known_hosts=places.known_hosts if places.portable else None,
         multiplex=bool(want.multiplex),
         tunnels=TUNNELS if want.tunnels else (),
+        extra=tuple(f"{keyword} {wanted[key]}" for key, keyword in (("macs", "MACs"), ("setenv", "SetEnv")) if key in wanted),
     )
     return WriteAlias(
         config=places.config,
         pattern=include_pattern(target),
         block_path=block_path(target),
         text=text,
-        resolves_to=wanted_of(want, target, app),
+        resolves_to=wanted,
     )
 
 
@@ -162,26 +190,72 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not alias:
         return note("no alias is wanted")
     app = facts[Apps].chosen(want.app)
-    wanted = wanted_of(want, facts.target, app)
+    wanted = wanted_of(want, facts, app)
     resolved = facts[Alias].resolved
-    if files.block.exists and all(known(resolved[key], "check the alias") == value for key, value in wanted.items()):
+    differing = [key for key, value in wanted.items() if not _fits(key, known(resolved[key], "check the alias"), value)]
+    if files.block.exists and not differing:
         return ok(f"`ssh {alias}` leads to {app.serving.user}@{wanted['hostname']} port {wanted['port']}")
     theirs = [line for name, line in sshconfig.hosts_named(files.config.text or "") if name == alias]
     if theirs and not files.block.exists:
         fix = tell("choose another alias", f"`--alias NAME`: `{alias}` is your own, in `{files.config.path}` line {theirs[0]}")
-        return wrong(f"the alias `{alias}` is taken by your own `Host {alias}`", CHECK.why, fix=fix)
+        return wrong(f"the alias `{alias}` is taken by your own `Host {alias}`", CHECK.why, fix=fix, failure="alias-taken")
     if files.config.problem or not files.config.writable:
         fix = tell(
             "make it writable, or go without", f"`{files.config.path}`: {files.config.problem or 'read-only'}; `--no-alias`"
         )
-        return wrong("the alias cannot be written", CHECK.why, fix=fix)
+        return wrong("the alias cannot be written", CHECK.why, fix=fix, failure="cfg-read-only")
     then = f"write the alias `{alias}`: `{block_path(facts.target)}`, and one `Include` line in `{files.config.path}`"
     known(facts[Doors].of(app).proof, then)
-    evidence = tuple(
-        f"{key}: {resolved[key] or 'none'}, wanted {value}" for key, value in wanted.items() if resolved[key] != value
-    )
-    fix = Fix(does=f"write the alias `{alias}`", steps=(_step(want, facts.target, app, alias),))
-    return wrong(f"`ssh {alias}` does not lead to the app yet", CHECK.why, *evidence, fix=fix)
+    step = _step(want, facts, app, alias)
+    fix = Fix(does=f"write the alias `{alias}`", steps=(step,))
+    evidence = tuple(f"{key}: {resolved[key] or 'none'}, wanted {wanted[key]}" for key in differing)
+    if not files.block.exists:
+        return wrong(f"there is no alias `{alias}` yet", CHECK.why, *evidence, fix=fix, failure="alias-missing")
+    if len(differing) == 1 and differing[0] in _LESSER:
+        failure, says, why = _LESSER[differing[0]]
+        return warn(says.format(alias=alias), why, *evidence, fix=fix, failure=failure)
+    earlier = _said_earlier(files.config.text or "", differing) if files.block.text == step.text else ()
+    if earlier:
+        says = f"an earlier line of `{files.config.path}` wins over the alias `{alias}`"
+        why = "of several lines for the same setting, OpenSSH takes the first, and that one leads elsewhere"
+        return wrong(says, why, *evidence, *earlier, fix=fix, failure="cfg-first-wins")
+    return wrong(f"`ssh {alias}` does not lead to the app", CHECK.why, *evidence, fix=fix, failure="alias-elsewhere")
+
+
+_LESSER = {
+    "identitiesonly": (
+        "too-many",
+        "`ssh {alias}` offers every key of your agent before the right one",
+        "after six keys that it does not know the server ends the connection: `Too many authentication failures`",
+    ),
+    "serveraliveinterval": (
+        "idle-drop",
+        "`ssh {alias}` does not keep a quiet connection alive",
+        "routers forget connections in which nothing happens: `Broken pipe` after some minutes",
+    ),
+    "macs": (
+        "win-mac",
+        "`ssh {alias}` may agree on a checksum that OpenSSH for Windows gets wrong",
+        "it then ends with `Corrupted MAC on input`",
+    ),
+    "setenv": (
+        "term-unknown",
+        "the app does not know your terminal",
+        "the shell would show garbage, and editors would say `missing or unsuitable terminal`",
+    ),
+}
+"""Settings without which the alias still leads to the app: which known failure it is, what is said, and why it matters."""
+
+
+def _fits(key: str, value: str, wanted: str) -> bool:
+    """Return whether a setting serves: any pause between signs of life does."""
+    return value == wanted or (key == "serveraliveinterval" and value.isdecimal() and int(value) > 0)
+
+
+def _said_earlier(config: str, differing: Sequence[str]) -> tuple[str, ...]:
+    """Return the user's own lines that may win, with their numbers."""
+    own = (line for line in sshconfig.lines(config) if line.keyword in differing)
+    return tuple(f"line {line.number}: {line.raw.strip()}" for line in own)
 
 
 def break_it(scene: Breakable) -> None:
@@ -190,14 +264,46 @@ def break_it(scene: Breakable) -> None:
     scene.put_file(path, (scene.file(path) or "").replace("Port ", "Port 1"))
 
 
+def _without(scene: Breakable, keyword: str) -> None:
+    """Take a line out of the alias."""
+    path = block_path(scene.target)
+    lines = (scene.file(path) or "").splitlines(keepends=True)
+    scene.put_file(path, "".join(line for line in lines if keyword not in line))
+
+
+def _say_first(scene: Breakable) -> None:
+    """Set things for every host before the alias does."""
+    path = scene.target.places.config
+    scene.put_file(path, f"Host *\n    User pi\n    Port 22\n\n{scene.file(path) or ''}")
+
+
+def _take_name(scene: Breakable) -> None:
+    """Use the name for a machine of one's own."""
+    scene.put_file(block_path(scene.target), None)
+    scene.put_file(scene.target.places.config, f"Host {scene.target.alias}\n    HostName nas.invalid\n")
+
+
+def _forget_terminals(scene: Breakable) -> None:
+    """Let the app know but one old terminal."""
+    scene.house.knobs.terminals = {"vt100"}
+
+
 CHECK = Check(
     id="alias-works",
     stage=Stage.ALIAS,
     title="The alias leads to the app",
     why="`ssh ha` is all that anybody should have to remember",
-    needs=(Alias, Apps, Doors, OwnFiles),
-    rests_on=("right-server", "login-name", "port-published"),
+    needs=(Alias, Apps, Computer, Doors, OwnFiles),
+    rests_on=("right-server", "login-name", "port-published", "own-config", "name-resolves"),
     judge=judge,
     break_it=break_it,
+    faults={
+        "cfg-first-wins": _say_first,
+        "alias-missing": lambda scene: scene.put_file(block_path(scene.target), None),
+        "alias-taken": _take_name,
+        "too-many": lambda scene: _without(scene, "IdentitiesOnly"),
+        "idle-drop": lambda scene: _without(scene, "ServerAliveInterval"),
+        "term-unknown": _forget_terminals,
+    },
 )
 STEPS = (WriteAlias,)

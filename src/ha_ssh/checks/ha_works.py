@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps, Doors, app_and_door
+from ha_ssh.core.facts import App, Apps, Door, Doors, app_and_door
 from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -19,14 +19,51 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown("no command was run", CHECK.why)
     if ha:
         return ok("a command runs, and `ha info` answers")
-    command = app.serving.ha_command.format("info")
-    fix = tell("update the app", "versions before 9.6.2 give the `ha` command no token in a session without a terminal")
-    return wrong("you can log in, but `ha` does not answer", CHECK.why, f"`{command}`: {door.ha_said}", fix=fix)
+    return _explain(app, door, str(door.ha_said))
+
+
+def _explain(app: App, door: Door, said: str) -> Verdict:
+    evidence = f"`{app.serving.ha_command.format('info')}`: {said or 'no words, only a failure'}"
+    update = f"update {app.flavour.name} (it is version {app.version}): Settings, Apps"
+    if "not a terminal" in said:
+        fix = tell(
+            "give each login its own session",
+            "switch `share_sessions` off in the app's configuration, and restart it",
+            "until then: `TMUX=1 bash -lc '…'` for commands",
+        )
+        says = "a login shell joins a shared terminal session, so commands in it fail"
+        return wrong(says, CHECK.why, evidence, fix=fix, failure="tmux-exec")
+    if "401" in said and door.ha_by_login:
+        fix = tell(
+            "use a login shell",
+            "write `bash -lc 'ha …'` in scripts",
+            f"{update}: from 9.6.2 on, Terminal & SSH gives plain commands the token too",
+        )
+        says = "`ha` answers in a login shell only, so `ssh HOST ha …` and scripts get `401`"
+        return wrong(says, CHECK.why, evidence, "`bash -lc 'ha info'`: answers", fix=fix, failure="nonint-401")
+    if "401" in said or "403" in said:
+        fix = tell(
+            "give the app its token again",
+            "restart the app: the Supervisor hands it a new token at each start",
+            update,
+        )
+        says = "you can log in, but the Supervisor refuses what `ha` asks for"
+        beside = "in a login shell it is the same" if door.ha_by_login is False else ""
+        return wrong(says, CHECK.why, evidence, *filter(None, (beside,)), fix=fix, failure="stale-cli")
+    fix = tell("try it by hand", "log in and type `ha info`: what it says there tells more", update)
+    return wrong(
+        "you can log in, but `ha` does not answer; why is not recognised", CHECK.why, evidence, fix=fix, failure="ha-silent"
+    )
 
 
 def break_it(scene: Breakable) -> None:
     """Take the `ha` command its token."""
     scene.house.knobs.ha_fails = True
+
+
+def _by_login_only(scene: Breakable) -> None:
+    """Give the token to login shells alone, as old versions do."""
+    scene.house.knobs.ha_needs_login = True
 
 
 CHECK = Check(
@@ -38,4 +75,6 @@ CHECK = Check(
     rests_on=("right-server",),
     judge=judge,
     break_it=break_it,
+    faults={"nonint-401": _by_login_only},
+    befalls={"nonint-401": lambda flavour: flavour.set_username("somebody") is None},
 )

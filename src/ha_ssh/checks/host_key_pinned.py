@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ha_ssh.core import keys, knownhosts
-from ha_ssh.core.facts import OF_THE_HOUSE, Apps, Doors, OwnFiles, app_and_door, with_new_login, written
+from ha_ssh.core import keys, knownhosts, logs
+from ha_ssh.core.facts import OF_THE_HOUSE, App, AppLog, Apps, Doors, OwnFiles, app_and_door, with_new_login, written
 from ha_ssh.core.model import (
     Check,
     Consent,
@@ -14,6 +14,7 @@ from ha_ssh.core.model import (
     Fix,
     Home,
     IfFailed,
+    NotKnown,
     Risk,
     Show,
     Stage,
@@ -40,6 +41,8 @@ class PinHostKeys:
     names: tuple[str, ...]
     host_keys: tuple[str, ...]
     tag: str
+    drop: tuple[str, ...] = ()
+    """Lines with the former keys of these names, which go."""
 
     id: ClassVar[str] = "pin-host-keys"
     version: ClassVar[int] = 1
@@ -53,11 +56,13 @@ class PinHostKeys:
 
     def edited(self, text: str) -> str:
         """Return `known_hosts` with our lines as they should be (pure)."""
-        return knownhosts.with_keys(knownhosts.without_tag(text, self.tag), self.names, self.host_keys, self.tag)
+        kept = knownhosts.without(text, lambda line: line.raw.rstrip("\r\n") in self.drop)
+        return knownhosts.with_keys(knownhosts.without_tag(kept, self.tag), self.names, self.host_keys, self.tag)
 
     def preview(self, _facts: Facts) -> tuple[str, ...]:
-        """A line for each key."""
-        return tuple(f"+ {self.path}: {keys.kind_word(key.split()[0])} {keys.fingerprint(key)}" for key in self.host_keys)
+        """A line for each key that comes, and for each line that goes."""
+        gone = tuple(f"- {self.path}: {_shown(line)}" for line in self.drop)
+        return (*gone, *(f"+ {self.path}: {_shown(f'- {key}')}" for key in self.host_keys))
 
     def after(self, facts: Facts) -> Facts:
         """The lines are there."""
@@ -102,35 +107,91 @@ def names_of(target: Target, port: int) -> tuple[str, ...]:
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Compare `known_hosts` with the host keys of the proven server."""
-    _app, door = app_and_door(want, facts)
+    app, door = app_and_door(want, facts)
     file = facts[OwnFiles].known_hosts
     then = f"pin the server's host keys in `{file.path}`"
     proof, offered = known(door.proof, then), known(door.host_keys, then)
     if proof is None:
         return unknown("the server is not proven, so its host keys are not trusted", CHECK.why)
     names = names_of(facts.target, door.port)
-    pinned = [tuple(line.public for line in knownhosts.keys_for(file.text or "", name)) for name in names]
+    text = file.text or ""
+    against = (line for name in names for line in knownhosts.conflicts(text, name, offered))
+    revoked = next((line for line in against if line.marker == "@revoked"), None)
+    if revoked is not None:
+        return _revoked(file.path, text, revoked)
+    pinned = [tuple(line.public for line in knownhosts.keys_for(text, name)) for name in names]
     if all(set(offered) <= set(known_keys) for known_keys in pinned):
         return ok(f"all {len(offered)} host keys of the server are pinned")
     if file.problem or not file.writable:
         fix = tell("make it writable", f"`{file.path}` cannot be written: {file.problem or 'it is read-only'}")
-        return wrong("the server's host keys cannot be pinned", CHECK.why, fix=fix)
+        return wrong("the server's host keys cannot be pinned", CHECK.why, fix=fix, failure="known-hosts-read-only")
     step = PinHostKeys(path=file.path, names=names, host_keys=tuple(offered), tag=f"ha-ssh:{facts.target.house_id}")
-    if pinned[0] and not set(offered) & set(pinned[0]):
-        return _changed(proof.channel, offered, pinned[0], step)
-    return wrong("the server's host keys are not pinned yet", CHECK.why, fix=Fix(does=then, steps=(step,)))
+    former = [line for name in names for line in knownhosts.keys_for(text, name)]
+    if former and not set(offered) & {line.public for line in former}:
+        return _changed(facts, app, proof.channel, offered, former, step)
+    return wrong(
+        "the server's host keys are not pinned yet",
+        CHECK.why,
+        f"`{file.path}` has {sum(map(len, pinned))} keys for {' and '.join(names)}, not all {len(offered)} of the server",
+        fix=Fix(does=then, steps=(step,)),
+        failure="hostkey-unknown",
+    )
 
 
-def _changed(channel: str, offered: Sequence[str], pinned: Sequence[str], step: PinHostKeys) -> Verdict:
+def _revoked(path: str, text: str, line: knownhosts.Line) -> Verdict:
+    """Somebody wrote down that this key must not be trusted: that is never taken back for him."""
+    number = [one.raw for one in knownhosts.lines(text)].index(line.raw) + 1
+    fix = tell(
+        "find out why it was revoked",
+        f"line {number} of `{path}` says that this key must not be trusted: somebody may have stolen it",
+        "if that is over, delete the line; else give the app new host keys, by reinstalling it",
+    )
+    says = "a host key of the server is marked as revoked"
+    return wrong(says, "`ssh` refuses a server with a revoked key", f"{path} line {number}", fix=fix, failure="hostkey-revoked")
+
+
+def _changed(
+    facts: Facts, app: App, channel: str, offered: Sequence[str], former: Sequence[knownhosts.Line], step: PinHostKeys
+) -> Verdict:
     """A changed key is pinned anew on a proof over TLS; over plain http only by the named risk."""
+    log = facts.get(AppLog)
+    made = None if isinstance(log, NotKnown) else logs.made_host_keys(log.lines.get(app.slug, ()))
+    kinds = {key.split()[0] for key in offered}
+    lacking = not kinds & {line.kind for line in former}
     says = "the server has other host keys than those that were pinned"
-    why = "the app was reinstalled or the house restored, or somebody else answers; its log shows your login, so it is the app"
-    evidence = (*(f"pinned: {keys.fingerprint(key)}" for key in pinned), *(f"now: {keys.fingerprint(key)}" for key in offered))
-    fix = Fix(does="pin the new host keys in place of the old ones", steps=(step,))
+    if lacking:
+        says = f"the only keys that were pinned are of a kind that this server does not have ({former[0].kind})"
+        why = "this app has no key of that kind, as after a change from one SSH app to the other; its log shows your login"
+    elif made is not None:
+        why = "the app has made new host keys, as after a reinstallation: its log says so, and shows your login"
+    else:
+        why = (
+            "the app was reinstalled some time ago, the house restored, or another app has the port: the app's log does not tell "
+            "which, but it shows your login, so it is the app"
+        )
+    fix = Fix(does="pin the new host keys in place of the old ones", steps=(replace(step, drop=_only_of(step.names, former)),))
     if channel == "http":
         fix = replace(fix, consent=Consent.ASK, risk=Risk.HOST_KEY)
         why += " (as far as plain http can tell)"
-    return wrong(says, why, *evidence, fix=fix)
+    evidence = (
+        *(f"pinned: {keys.fingerprint(line.public)}" for line in dict.fromkeys(former)),
+        *(f"now: {keys.fingerprint(key)}" for key in offered),
+        *((f"the app's log: {made}",) if made else ()),
+    )
+    return wrong(says, why, *evidence, fix=fix, failure="ecdsa-pin" if lacking else "hostkey-changed")
+
+
+def _only_of(names: Sequence[str], former: Sequence[knownhosts.Line]) -> tuple[str, ...]:
+    """Return the lines that speak of these names and nothing else; a line for others too is left to its owner."""
+    wanted = set(names)
+    alone = (line for line in former if line.hosts[0].startswith("|1|") or wanted.issuperset(line.hosts))
+    return tuple(dict.fromkeys(line.raw.rstrip("\r\n") for line in alone))
+
+
+def _shown(line: str) -> str:
+    """Return a line of `known_hosts` as its kind and fingerprint."""
+    found = next(iter(knownhosts.lines(line)))
+    return f"{keys.kind_word(found.kind)} {keys.fingerprint(found.public)}"
 
 
 def break_it(scene: Breakable) -> None:
@@ -138,14 +199,36 @@ def break_it(scene: Breakable) -> None:
     scene.put_file(scene.target.places.known_hosts, "")
 
 
+def _make_anew(scene: Breakable) -> None:
+    """Let the app make new host keys, as a reinstallation does."""
+    scene.house.new_host_keys(scene.slug)
+    scene.restart()
+    scene.app.log.append("[12:00:00] INFO: Generating host keys...")
+
+
+def _revoke(scene: Breakable) -> None:
+    """Write down that the server's keys must not be trusted."""
+    path = scene.target.places.known_hosts
+    revoked = "".join(f"@revoked * {' '.join(key.public.split()[:2])}\n" for key in scene.house.host_keys(scene.slug))
+    scene.put_file(path, revoked + (scene.file(path) or ""))
+
+
+def _remember_ecdsa(scene: Breakable) -> None:
+    """Know the house by a kind of key that this app does not have."""
+    names = f"{scene.target.host_key_alias},[{scene.target.ssh_host}]:{scene.app.port}"
+    scene.put_file(scene.target.places.known_hosts, f"{names} {scene.house.keys.make('ecdsa').public} me@laptop\n")
+
+
 CHECK = Check(
     id="host-key-pinned",
     stage=Stage.IDENTITY,
     title="The server's host keys are pinned",
     why="without them the next connection is a leap of faith, and scripts stop with a question",
-    needs=(Apps, Doors, OwnFiles),
-    rests_on=("right-server",),
+    needs=(Apps, AppLog, Doors, OwnFiles),
+    rests_on=("right-server", "port-published"),
     judge=judge,
     break_it=break_it,
+    faults={"hostkey-changed": _make_anew, "hostkey-revoked": _revoke, "ecdsa-pin": _remember_ecdsa},
+    befalls={"ecdsa-pin": lambda flavour: flavour.allow("sftp") is not None},
 )
 STEPS = (PinHostKeys,)

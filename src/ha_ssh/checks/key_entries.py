@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core import keys
 from ha_ssh.core.facts import App, Apps, MyKey
@@ -59,7 +59,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def _bad(app: App) -> list[tuple[int, str, keys.BadEntry]]:
     """Return the entries that are not one key line, each with its place; private keys have a truth of their own."""
-    read = ((at, text, keys.parse_entry(text)) for at, text in enumerate(app.serving.keys, 1))
+    entries: tuple[Any, ...] = app.serving.keys
+    texts = ((at, text) for at, text in enumerate(entries, 1) if isinstance(text, str))  # a key still to be made is none
+    read = ((at, text, keys.parse_entry(text)) for at, text in texts)
     return [
         (at, text, entry)
         for at, text, entry in read

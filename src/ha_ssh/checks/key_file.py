@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ha_ssh.core.errors import Exit, HaSshError
 from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, MyKey, with_key, with_new_login
 from ha_ssh.core.model import (
     Check,
@@ -33,21 +36,35 @@ if TYPE_CHECKING:
 
 _OTHERS = 0o077
 
+_WITHOUT_MODES = re.compile(r"/mnt/[a-z]/")
+"""Where Windows' disks are seen from its Linux subsystem: there every file looks open to all, and `chmod` does nothing."""
+
 _PROBLEMS = {
-    "public": ("is a public key, not a private one", "give the private key: usually the same path without `.pub`"),
-    "putty": ("is a PuTTY key", "turn it into an OpenSSH key: `puttygen {path} -O private-openssh -o {path}.openssh`"),
-    "wrong-passphrase": ("does not open with that passphrase", "give the right one with `--passphrase-file FILE`"),
+    "public": ("key-public", "is a public key, not a private one", "give the private key: usually the same path without `.pub`"),
+    "putty": ("ppk", "is a PuTTY key", "turn it into an OpenSSH key: `puttygen {path} -O private-openssh -o {path}.openssh`"),
+    "wrong-passphrase": (
+        "key-passphrase",
+        "does not open with that passphrase",
+        "give the right one with `--passphrase-file FILE`",
+    ),
     "broken": (
+        "key-broken",
         "is no private key that can be read",
         "choose another key with `--key`, or make a new one with `--new-key ed25519`",
     ),
-    "unsupported": ("is of a kind that SSH servers no longer take", "make a new key: `--new-key ed25519`"),
-    "unreadable": ("cannot be read", "let your user read it, or choose another key with `--key`"),
+    "unsupported": (
+        "key-unsupported",
+        "is of a kind that SSH servers no longer take",
+        "make a new key: `--new-key ed25519`",
+    ),
+    "unreadable": ("key-unreadable", "cannot be read", "let your user read it, or choose another key with `--key`"),
     "locked": (
+        "key-passphrase",
         "is protected by a passphrase that was not given",
-        "give it with `--passphrase-file FILE`, or run in a terminal to be asked",
+        "give it with `--passphrase-file FILE`, or run in a terminal to be asked; for scripts, make a key of their own",
     ),
 }
+"""What can be wrong with a key: which known failure it is, what is said, and the way out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +151,12 @@ class CloseKeyFile:
         return {"mode": (await home.file(self.path)).mode}
 
     async def do(self, home: Home, _show: Show) -> None:
-        """Set the mode."""
+        """Set the mode, and see that the disk keeps it."""
         await home.set_mode(self.path, 0o600)
+        if ((await home.file(self.path)).mode or 0) & _OTHERS:
+            raise HaSshError(
+                "no-modes", f"the disk on which `{self.path}` lies keeps no file modes", *_move(self.path), exit=Exit.WRONG
+            )
 
     async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
         """Give the mode back, if it is still ours."""
@@ -192,24 +213,44 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not key.exists:
         return _missing(want, key)
     if key.problem:
-        says, way = _PROBLEMS.get(key.problem, _PROBLEMS["broken"])
+        failure, says, way = _PROBLEMS.get(key.problem, _PROBLEMS["broken"])
         fix = tell("choose or repair the key", way.format(path=key.path))
-        return wrong(f"`{key.path}` {says}", CHECK.why, key.detail or key.problem, fix=fix)
+        return wrong(f"`{key.path}` {says}", CHECK.why, key.detail or key.problem, fix=fix, failure=failure)
     if key.crlf:
-        step = MendKeyFile(path=key.path)
-        return wrong(f"`{key.path}` has line ends that OpenSSH refuses", "other clients take it, `ssh` does not", fix=_by(step))
+        return wrong(
+            f"`{key.path}` has line ends that OpenSSH refuses",
+            "other clients take it; `ssh` says `error in libcrypto`, and then that the login is denied",
+            fix=_by(MendKeyFile(path=key.path)),
+            failure="key-crlf",
+        )
     if isinstance(key.mode, int) and key.mode & _OTHERS:
-        says = f"others can read `{key.path}` (mode {oct(key.mode)[2:]})"
-        return wrong(says, "OpenSSH refuses a private key that others can read", fix=_by(CloseKeyFile(path=key.path)))
+        return _open_to_others(key, key.mode)
     return ok(f"the key `{key.path}` is there and yours alone")
+
+
+def _open_to_others(key: KeyState, mode: int) -> Verdict:
+    """OpenSSH passes such a key over; where the disk keeps no modes, it has to lie elsewhere."""
+    lost = _WITHOUT_MODES.match(key.path) is not None and mode & 0o777 == 0o777
+    return wrong(
+        f"others can read `{key.path}` (mode {oct(mode)[2:]})",
+        "OpenSSH does not take a private key that others can read; other clients do",
+        fix=tell("move the key to the Linux side", *_move(key.path)) if lost else _by(CloseKeyFile(path=key.path)),
+        failure="key-mode",
+    )
+
+
+def _move(path: str) -> tuple[str, ...]:
+    name = path.rsplit("/", 1)[-1]
+    return (f"copy it to your Linux home: `install -m 600 {path} ~/.ssh/{name}`", f"then use it: `--key ~/.ssh/{name}`")
 
 
 def _missing(want: Want, key: KeyState) -> Verdict:
     if want.make_key is None:
         fix = tell("choose a key", "name one that is there with `--key FILE`, or make one with `--new-key ed25519`")
-        return wrong(f"there is no key `{key.path}`", CHECK.why, fix=fix)
+        return wrong(f"there is no key `{key.path}`", CHECK.why, fix=fix, failure="key-missing")
     step = MakeKey(path=key.path, kind=want.make_key, passphrase=want.passphrase, comment=want.comment or "")
-    return wrong(f"there is no key `{key.path}` yet", CHECK.why, fix=Fix(does="make a new key", steps=(step,)))
+    fix = Fix(does="make a new key", steps=(step,))
+    return wrong(f"there is no key `{key.path}` yet", CHECK.why, fix=fix, failure="key-missing")
 
 
 def _by(step: CloseKeyFile | MendKeyFile) -> Fix:
@@ -222,6 +263,43 @@ def break_it(scene: Breakable) -> None:
     scene.put_file(path, scene.file(path), 0o644)
 
 
+def _put(scene: Breakable, text: str) -> None:
+    scene.put_file(scene.target.identity or "", text)
+
+
+def _lose(scene: Breakable) -> None:
+    """Delete both halves."""
+    for path in (scene.target.identity or "", f"{scene.target.identity}.pub"):
+        scene.put_file(path, None)
+
+
+def _to_crlf(scene: Breakable) -> None:
+    """Save it as an editor of Windows does."""
+    _put(scene, (scene.file(scene.target.identity or "") or "").replace("\n", "\r\n"))
+
+
+def _cut(scene: Breakable) -> None:
+    """Lose its end, as by copying too little."""
+    _put(scene, (scene.file(scene.target.identity or "") or "")[:150] + "\n")
+
+
+def _swap(scene: Breakable) -> None:
+    """Put the public half in the place of the private one."""
+    _put(scene, scene.file(f"{scene.target.identity}.pub") or "")
+
+
+def _lock(scene: Breakable) -> None:
+    """Put a passphrase on it that nobody was told; the header alone says so."""
+    blob = base64.b64decode((scene.file(f"{scene.target.identity}.pub") or "").split()[1])
+    parts = (b"aes256-ctr", b"bcrypt", b"\0\0\0\x10" + bytes(16) + b"\0\0\0\x10")
+    head = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    body = b"".join(len(part).to_bytes(4, "big") + part for part in (blob, bytes(160)))
+    text = base64.b64encode(b"openssh-key-v1\0" + head + b"\0\0\0\1" + body).decode()
+    lines = "\n".join(text[at : at + 70] for at in range(0, len(text), 70))
+    word = "OPENSSH PRIVATE" + " KEY"  # apart, so that no scanner takes this file for a key
+    _put(scene, f"-----BEGIN {word}-----\n{lines}\n-----END {word}-----\n")
+
+
 CHECK = Check(
     id="key-file",
     stage=Stage.COMPUTER,
@@ -230,5 +308,13 @@ CHECK = Check(
     needs=(MyKey,),
     judge=judge,
     break_it=break_it,
+    faults={
+        "key-crlf": _to_crlf,
+        "ppk": lambda scene: _put(scene, "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: mine\n"),
+        "key-passphrase": _lock,
+        "key-public": _swap,
+        "key-broken": _cut,
+        "key-missing": _lose,
+    },
 )
 STEPS = (MakeKey, CloseKeyFile, MendKeyFile)

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ha_ssh.core.facts import Apps, Core, Door, Doors, app_and_door
-from ha_ssh.core.model import Check, DoorState, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
+from ha_ssh.core import logs
+from ha_ssh.core.facts import App, AppLog, Apps, Core, Door, Doors, app_and_door
+from ha_ssh.core.model import Check, DoorState, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
-_MET: dict[DoorState, tuple[str, str]] = {
-    DoorState.UNRESOLVED: ("the name {host} cannot be resolved", "give the address instead: `--ssh-host 192.168.…`"),
-    DoorState.REFUSED: ("nothing listens on {host} port {port}", "read the app's log: Settings, Apps, the app, Log"),
-    DoorState.TIMEOUT: (
-        "{host} port {port} does not answer",
-        "a firewall, another network or a wrong address stands between: compare with a browser",
-    ),
-    DoorState.UNREACHABLE: ("there is no way to {host} from here", "check this computer's network and VPN"),
-    DoorState.RESET: (
-        "{host} port {port} closes the connection at once",
-        "wait ten minutes without trying: sshd punishes failed logins; then read the app's log",
-    ),
-    DoorState.NOT_SSH: ("something else than SSH answers on {host} port {port}", "choose another port: `ha-ssh setup --port N`"),
-    DoorState.NO_COMMON: ("the SSH server and this client share no algorithm", "update the app, or allow its compatibility mode"),
-    DoorState.LOST: (
-        "the SSH server on {host} port {port} broke the connection off",
-        "read the app's log: Settings, Apps, the app, Log",
-    ),
-}
-
+_READ_LOG = "read the app's log: Settings, Apps, the app, Log"
+_LONGEST_PENALTY = 600
 _SILENT: dict[DoorState, tuple[str, ...]] = {
     DoorState.UNRESOLVED: ("not-resolvable",),
     DoorState.REFUSED: ("connection-refused",),
@@ -41,25 +25,172 @@ _SILENT: dict[DoorState, tuple[str, ...]] = {
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
-    """Judge what the one connection met."""
-    _app, door = app_and_door(want, facts)
-    if door.state not in _MET:
+    """Judge what the one connection met, by what the app's log and Home Assistant's own address say beside it."""
+    app, door = app_and_door(want, facts)
+    explain = _MET.get(door.state)
+    if explain is None:
         return ok(f"an SSH server answers on {door.host} port {door.port}")
     if _nobody_is_there(facts, door):
         return unknown(f"{door.host} does not answer at all, neither Home Assistant nor SSH", CHECK.why, str(door.message))
-    says, way = _MET[door.state]
-    return wrong(_fill(says, door), CHECK.why, str(door.message), fix=tell("open the way to the port", _fill(way, door)))
+    return explain(facts, app, door)
 
 
 def _nobody_is_there(facts: Facts, door: Door) -> bool:
     """Return whether the way to the host itself is missing, so that nothing can be said about its SSH server."""
     core = facts.get(Core)
-    same = (urlsplit(facts.target.url).hostname or "") == door.host
-    return same and isinstance(core, NotKnown) and core.code in _SILENT.get(door.state, ())
+    return _same_host(facts, door) and isinstance(core, NotKnown) and core.code in _SILENT.get(door.state, ())
 
 
-def _fill(text: str, door: Door) -> str:
-    return text.format(host=door.host, port=door.port)
+def _same_host(facts: Facts, door: Door) -> bool:
+    return (urlsplit(facts.target.url).hostname or "") == door.host
+
+
+def _beside(facts: Facts, door: Door) -> tuple[str, ...]:
+    """Return what Home Assistant's own address tells about the way to the host."""
+    if isinstance(facts.get(Core), NotKnown):
+        return ()
+    same = _same_host(facts, door)
+    return (f"Home Assistant itself answers at {facts.target.url}, {'the same' if same else 'another'} host",)
+
+
+def _unresolved(facts: Facts, _app: App, door: Door) -> Verdict:
+    fix = tell("use an address instead of the name", "`ha-ssh setup --ssh-host 192.168.…`")
+    says = f"the name {door.host} cannot be resolved"
+    return wrong(says, CHECK.why, str(door.message), *_beside(facts, door), fix=fix, failure="name-unknown")
+
+
+def _refused(facts: Facts, app: App, door: Door) -> Verdict:
+    evidence = (str(door.message), *_beside(facts, door), *_listens(facts, app))
+    fix = tell(
+        "find out who refuses",
+        f"is {door.host} the machine that runs Home Assistant? Its own page names its address: Settings, System, Network",
+        f"a firewall may refuse too: try `nc -vz {door.host} {door.port}` from another computer of the same network",
+        _READ_LOG,
+    )
+    return wrong(f"nothing listens on {door.host} port {door.port}", CHECK.why, *evidence, fix=fix, failure="refused")
+
+
+def _timeout(facts: Facts, _app: App, door: Door) -> Verdict:
+    evidence = (str(door.message), *_beside(facts, door))
+    filtered = bool(_beside(facts, door)) and _same_host(facts, door)
+    if filtered:
+        fix = tell(
+            "open the way to the port",
+            f"something drops what goes to port {door.port}: a firewall on this computer, a guest network, another VLAN, "
+            "a VPN, or a tunnel for web pages only",
+            f"tell them apart: `nc -vz {door.host} {door.port}` from a computer in the same network as the house",
+        )
+        says = f"{door.host} answers, but what goes to port {door.port} is dropped on the way"
+        return wrong(says, CHECK.why, *evidence, fix=fix, failure="timeout")
+    fix = tell(
+        "find the right address",
+        "either the address is another's (or nobody's), or there is no way to it from here",
+        f"tell them apart: does `http://{door.host}:8123` open in a browser on this computer?",
+        "another address: `ha-ssh setup --ssh-host ADDRESS`",
+    )
+    return wrong(f"{door.host} port {door.port} does not answer", CHECK.why, *evidence, fix=fix, failure="timeout")
+
+
+def _unreachable(facts: Facts, _app: App, door: Door) -> Verdict:
+    fix = tell("find the way", "check this computer's network and VPN", "another address: `ha-ssh setup --ssh-host ADDRESS`")
+    says = f"there is no way to {door.host} from here"
+    return wrong(says, CHECK.why, str(door.message), *_beside(facts, door), fix=fix, failure="no-way")
+
+
+def _reset(facts: Facts, app: App, door: Door) -> Verdict:
+    """A connection that is closed before a banner: the app's log tells a penalty, a crowd and a dead server apart."""
+    told = logs.refusals(door.logged)
+    penalty = next((one for one in told if one.code == "penalty"), None)
+    where = f"{door.host} port {door.port}"
+    if penalty is not None:
+        seconds = logs.penalty_seconds(door.logged) or _LONGEST_PENALTY
+        fix = tell(
+            "wait, without trying",
+            f"wait {_minutes(seconds)} at most: each try with a wrong key or password makes it longer",
+            "then look again: `ha-ssh doctor`",
+        )
+        says = "the SSH server turns this computer away for a while, after failed logins from its address"
+        return wrong(says, _PENALTY, str(door.message), f"the app's log: {penalty.line}", fix=fix, failure="penalties")
+    if any(one.code == "busy" for one in told):
+        fix = tell("try again in a minute", "if the port is open to the internet, close it: strangers keep it busy")
+        says = f"{where} closes connections, since too many others wait to log in"
+        return wrong(says, CHECK.why, *(one.line for one in told if one.code == "busy"), fix=fix, failure="kex-closed")
+    lines = _lines(facts, app)
+    if lines and not logs.listening(lines) and app.slug not in facts.fresh:
+        return wrong(
+            f"{where} takes connections and closes them: the app runs, but its SSH server does not",
+            CHECK.why,
+            str(door.message),
+            "the app's log shows no `Server listening on` since its last start",
+            fix=Fix(does=f"restart {app.flavour.name}", slug=app.slug, restart=True),
+            failure="sshd-dead-bridge",
+        )
+    fix = tell(
+        "find out who closes it",
+        "it may be a firewall (or fail2ban) on the way, an SSH server that is too busy, or one that died without a word",
+        f"tell them apart: `nc {door.host} {door.port}` from another computer; `SSH-2.0-…` there means a firewall here",
+        f"{_READ_LOG}; restarting the app does no harm",
+    )
+    return wrong(f"{where} closes the connection at once", CHECK.why, str(door.message), fix=fix, failure="kex-closed")
+
+
+_PENALTY = "an SSH server makes an address wait that has failed to log in; waiting is all that helps"
+
+
+def _minutes(seconds: int) -> str:
+    return f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+
+
+def _not_ssh(facts: Facts, app: App, door: Door) -> Verdict:
+    fix = tell("choose another port", f"`ha-ssh setup --port N`, with a port that nothing else has (not {door.port})")
+    says = f"something else than SSH answers on {door.host} port {door.port}"
+    evidence = (str(door.message), *_beside(facts, door), *_listens(facts, app))
+    return wrong(says, CHECK.why, *evidence, fix=fix, failure="not-ssh")
+
+
+def _no_common(_facts: Facts, app: App, door: Door) -> Verdict:
+    ways = [f"update {app.flavour.name}: Settings, Apps"]
+    if app.version == "21.0.0":
+        ways.insert(0, "version 21.0.0 shut most clients out; 21.0.1 lets them in again")
+    switch = app.flavour.allow("old-clients")
+    if switch is not None:
+        ways.append(f"else switch `{'.'.join(switch.path[1:])}` on in its configuration: this makes the server weaker")
+    fix = tell("update the app", *ways)
+    says = "the SSH server and this client share no way of encryption"
+    return wrong(
+        says, CHECK.why, str(door.message), *(one.line for one in logs.refusals(door.logged)), fix=fix, failure="kex-none"
+    )
+
+
+def _lost(_facts: Facts, _app: App, door: Door) -> Verdict:
+    fix = tell("read what the app says", _READ_LOG, "another look tells whether it was but a moment: `ha-ssh doctor`")
+    evidence = (str(door.message), *(one.line for one in logs.refusals(door.logged)))
+    says = f"the SSH server on {door.host} port {door.port} broke the connection off; why is not recognised"
+    return wrong(says, CHECK.why, *evidence, fix=fix, failure="lost")
+
+
+_MET = {
+    DoorState.UNRESOLVED: _unresolved,
+    DoorState.REFUSED: _refused,
+    DoorState.TIMEOUT: _timeout,
+    DoorState.UNREACHABLE: _unreachable,
+    DoorState.RESET: _reset,
+    DoorState.NOT_SSH: _not_ssh,
+    DoorState.NO_COMMON: _no_common,
+    DoorState.LOST: _lost,
+}
+
+
+def _lines(facts: Facts, app: App) -> tuple[str, ...]:
+    log = facts.get(AppLog)
+    lines: Any = () if isinstance(log, NotKnown) else log.lines.get(app.slug, ())
+    return lines if isinstance(lines, tuple) else ()  # in a plan it may still be to come
+
+
+def _listens(facts: Facts, app: App) -> tuple[str, ...]:
+    """Return the app's own word that its server listens, for which no stranger's line is taken."""
+    said = logs.listening(_lines(facts, app))
+    return (f"the app's log says that its server listens on {said[0].address} port {said[0].port}",) if said else ()
 
 
 def break_it(scene: Breakable) -> None:
@@ -67,13 +198,52 @@ def break_it(scene: Breakable) -> None:
     scene.house.knobs.door = DoorState.NOT_SSH
 
 
+def _drop_packets(scene: Breakable) -> None:
+    """Let what goes to the port be dropped."""
+    scene.house.knobs.door = DoorState.TIMEOUT
+
+
+def _hang_up(scene: Breakable) -> None:
+    """Close every connection, with a log that is in order."""
+    scene.house.knobs.door = DoorState.RESET
+
+
+def _age(scene: Breakable) -> None:
+    """Offer nothing but old algorithms."""
+    scene.house.knobs.door = DoorState.NO_COMMON
+
+
+def _break_off(scene: Breakable) -> None:
+    """Break every connection off after the greeting."""
+    scene.house.knobs.door = DoorState.LOST
+
+
+def _punish(scene: Breakable) -> None:
+    """Let failed logins have shut this computer out."""
+    scene.house.penalise_everybody(300.0)
+
+
+def _kill_server(scene: Breakable) -> None:
+    """Let the app run without its SSH server."""
+    scene.house.knobs.sshd_gone.add(scene.slug)
+    scene.app.log[:] = [line for line in scene.app.log if not re.match("Server listening on", line)]
+
+
 CHECK = Check(
     id="port-answers",
     stage=Stage.PORT,
     title="The port speaks SSH",
     why="the app may be up and its SSH server still out of reach",
-    needs=(Apps, Core, Doors),
-    rests_on=("settings-live",),
+    needs=(Apps, AppLog, Core, Doors),
+    rests_on=("settings-live", "name-resolves"),
     judge=judge,
     break_it=break_it,
+    faults={
+        "timeout": _drop_packets,
+        "kex-closed": _hang_up,
+        "penalties": _punish,
+        "sshd-dead-bridge": _kill_server,
+        "kex-none": _age,
+        "lost": _break_off,
+    },
 )

@@ -10,6 +10,13 @@ from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, note, o
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
+_FAILURES = (
+    ("names another machine", "another-house", "the address may belong to another Home Assistant, or to a copy of this one"),
+    ("have written into the app's log", "forged-log", "somebody sends the app words that look like lines of its log"),
+    ("shows no login", "impostor", "another server has the address or the port, or stands in the middle and lets everybody in"),
+)
+"""What a missing proof can mean: words of its reason, the known failure, and who it may be."""
+
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the proof; over plain http it is trust on first use, and is called that."""
@@ -18,12 +25,18 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown("nobody was let in, so there is nothing to prove", CHECK.why)
     proof = known(door.proof, "prove by the app's own log that it is the app that answers")
     if proof is None:
+        failure, who = next(((code, who) for words, code, who in _FAILURES if words in door.unproven), ("unproven", ""))
         fix = tell(
             "find out who answers there",
             f"{door.host} port {door.port} let you in, but {door.unproven}",
-            "send no password there",
+            *((who,) if who else ()),
+            "send no password there; look again with `ha-ssh doctor`",
         )
-        return wrong("whoever answers on the SSH port is not proven to be the app", CHECK.why, door.unproven, fix=fix)
+        says = "whoever answers on the SSH port is not proven to be the app"
+        greeting = (f"greeting: {door.banner}",) if door.banner else ()
+        return wrong(says, CHECK.why, door.unproven, *greeting, fix=fix, failure=failure)
+    if proof.method == "known-host":
+        return ok("the server owns a host key that this computer knows (the app's log is out of reach)", proof.line)
     if proof.channel == "http":
         return note(
             "the app's log shows your login (read over plain http: trust on first use)",
@@ -38,6 +51,11 @@ def break_it(scene: Breakable) -> None:
     scene.house.knobs.door = "impostor"
 
 
+def _forge(scene: Breakable) -> None:
+    """Let him make the app's log show the very line of a login."""
+    scene.house.knobs.door = "forger"
+
+
 CHECK = Check(
     id="right-server",
     stage=Stage.IDENTITY,
@@ -47,4 +65,5 @@ CHECK = Check(
     rests_on=("login-works",),
     judge=judge,
     break_it=break_it,
+    faults={"forged-log": _forge},
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ha_ssh.core import inside, keys, knownhosts, logs
 from ha_ssh.core.errors import HaSshError
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 SSH_PORT = 22
 """The port that SSH has where none is named; `known_hosts` leaves it out."""
 
+_LOG_SECONDS = 2.0
+"""How long the app's log may take to show that somebody was turned away."""
 SETTING_KEYS = ("options", "network", "boot", "watchdog", "auto_update")
 """The parts of an app's info that are settings (POST /addons/<slug>/options takes just these)."""
 
@@ -58,14 +60,15 @@ class Unfinished:
 
 @dataclass(frozen=True, kw_only=True)
 class Computer:
-    """This computer's own OpenSSH client, as `ssh -V` names it."""
+    """This computer: its own OpenSSH client, as `ssh -V` names it, and the terminal that we were started in."""
 
     ssh: str | None
+    terminal: str | None = None
 
     @classmethod
     async def look(cls, at: At) -> Self:
         """Ask `ssh` for its version."""
-        return cls(ssh=await at.reader.ssh_version())
+        return cls(ssh=await at.reader.ssh_version(), terminal=at.reader.terminal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,6 +340,8 @@ class Door:
     """What `ha info` complained about."""
     ha_by_login: Any = field(compare=False, default=None)
     """Where `ha info` did not answer: whether it does in a login shell."""
+    logged: tuple[str, ...] = field(compare=False, default=())
+    """Where the connection came to no session: what the app's log said meanwhile."""
     inside: Any = field(compare=False, default=None)
     """The container as the session found it (`Inside`), or `None`."""
 
@@ -346,6 +351,9 @@ class Doors:
     """The SSH port of every candidate that is installed, running and has one, by slug."""
 
     by_slug: Mapping[str, Door]
+
+    patience: ClassVar[float] = 25.0
+    """Every part of a login has a limit of its own; small computers take their time over some."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -420,6 +428,8 @@ async def _look_at_door(at: At, app: App, key: MyKey | None, *, log: bool = True
             return await _look_inside(at, app, key, session, before)
     except SshTrouble as trouble:
         denied = trouble.state in {DoorState.DENIED, DoorState.TOO_MANY}
+        tells = denied or trouble.state in {DoorState.RESET, DoorState.LOST, DoorState.NO_COMMON}
+        told = await _logged_since(at.reader, app.slug, before) if tells else None
         return Door(
             host=host,
             port=port,
@@ -428,7 +438,8 @@ async def _look_at_door(at: At, app: App, key: MyKey | None, *, log: bool = True
             banner=trouble.banner,
             methods=trouble.methods,
             admitted=False if denied else None,
-            app_saw=await _attempt_in_log(at.reader, app.slug, before) if denied else None,
+            app_saw=bool(logs.refusals(told)) if denied and told is not None else None,
+            logged=told or (),
             host_keys=(trouble.host_key,) if trouble.host_key else (),
         )
 
@@ -529,18 +540,22 @@ async def _log_or_none(reader: Reader, slug: str) -> str | None:
         return None
 
 
-async def _attempt_in_log(reader: Reader, slug: str, before: str | None) -> bool | None:
-    """Return whether the app's log shows that somebody was refused since; `None` where the log cannot be read."""
+async def _logged_since(reader: Reader, slug: str, before: str | None) -> tuple[str, ...] | None:
+    """Return what the app's log has said since, as soon as it tells of a refusal; `None` where it cannot be read."""
     if before is None:
         return None
+    told: tuple[str, ...] = ()
 
     async def seen() -> bool | None:
-        return bool(logs.refusals(logs.new_since(before, await reader.log(slug)))) or None
+        nonlocal told
+        told = logs.new_since(before, await reader.log(slug))
+        return bool(logs.refusals(told)) or None
 
     try:
-        return bool(await reader.until("the app's log to show the attempt", seen, limit=2.0))
+        await reader.until("the app's log to show the attempt", seen, limit=_LOG_SECONDS)
     except HaSshError:
         return None
+    return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -639,13 +654,14 @@ class Alias:
     name: str
     resolved: Any
     """The first value of each of `ALIAS_KEYS`, as `ssh -G` prints it; empty where it prints none."""
+    patience: ClassVar[float] = 25.0
     login: Any = None
     """An `OwnLogin`, or `None` where the alias does not lead to this house yet."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
-        """Ask `ssh -G`, and log in by the alias where our own file defines it."""
-        name = at.target.alias
+        """Ask `ssh -G`, and log in by the alias where our own file defines it, or where SSH is all that is known."""
+        name = at.target.alias or at.target.ssh_url
         if not name:
             raise CannotLook("no alias is chosen", code="no-alias-chosen")
         config = await at(SshConfig)
@@ -653,14 +669,16 @@ class Alias:
             raise CannotLook(config.complaint, because="SshConfig", code="ssh-config-broken")
         resolved = {key: config.said.get(key, ("",))[0] for key in ALIAS_KEYS}
         files = await at(OwnFiles)
-        if not files.block.exists:
+        if not files.block.exists and name != at.target.ssh_url:
             return cls(name=name, resolved=resolved)
         # After the other login, so that a door that is shut is met once and not twice (sshd punishes probing).
         try:
             doors = (await at(Doors)).by_slug.values()
         except CannotLook:
             return cls(name=name, resolved=resolved)
-        if not (any(door.admitted for door in doors) or (await _is_locked(at) and any(map(_stands_open, doors)))):
+        untried = any(door.state is DoorState.OPEN and door.admitted is None for door in doors)
+        by_its_keys = untried and (name == at.target.ssh_url or await _is_locked(at))
+        if not by_its_keys and not any(door.admitted for door in doors):
             return cls(name=name, resolved=resolved)
         return cls(name=name, resolved=resolved, login=await at.reader.own_login(name, at.target.passphrase))
 
@@ -671,10 +689,6 @@ async def _is_locked(at: At) -> bool:
         return (await at(MyKey)).state.problem == "locked"
     except CannotLook:
         return False
-
-
-def _stands_open(door: Door) -> bool:
-    return door.state is DoorState.OPEN and door.admitted is None
 
 
 ACCESS_FACTS: tuple[type[Any], ...] = (Unfinished, Computer, OwnFiles, MyKey, Core, Supervisor, Apps, Doors, SshConfig, Alias)

@@ -65,6 +65,8 @@ _OWN_WORDS = re.compile(
 _LISTENING = re.compile(r"Server listening on (?P<address>\S+) port (?P<port>\d+)\.?")
 _START = re.compile(r"s6-rc: info: service s6rc-oneshot-runner: starting|\[s6-init\] making user provided files available")
 _SSHD_START = re.compile(r"Starting the SSH daemon\.\.\.")
+_PENALTY_TIME = re.compile(r"srclimit_penalise: .* of (\d+) seconds")
+_NEW_HOST_KEYS = re.compile(r"Generating host keys\.\.\.|\S+ host key missing, generating one")
 _PORT_DISABLED = re.compile(r"SSH port is disabled\.|No network port is defined in the configuration")
 
 
@@ -409,6 +411,17 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 """Why sshd let somebody not in: a stable code, the line, and what it means."""
+
+
+def penalty_seconds(lines: Iterable[str]) -> int | None:
+    """Return for how long sshd turns an address away, as far as it says so."""
+    found = [int(match[1]) for line in lines if (match := _PENALTY_TIME.search(line)) is not None]
+    return max(found, default=None)
+
+
+def made_host_keys(lines: Sequence[str]) -> str | None:
+    """Return the line that says that the app's latest start made its host keys, as after a reinstallation; `None` for none."""
+    return next((line for line in since_start(lines) if _NEW_HOST_KEYS.match(_plain(line)[1])), None)
 
 
 def refusals(lines: Iterable[str]) -> tuple[Refusal, ...]:

@@ -89,6 +89,14 @@ class Target:
     """The slug of the app, likewise."""
 
     @property
+    def ssh_url(self) -> str | None:
+        """What `ssh` is called with where no house is known, but its SSH port."""
+        if self.url or not self.ssh_host or self.ssh_port is None:
+            return None
+        host = f"[{self.ssh_host}]" if ":" in self.ssh_host else self.ssh_host
+        return f"ssh://{self.ssh_user or 'root'}@{host}:{self.ssh_port}"
+
+    @property
     def host_key_alias(self) -> str:
         """The name under which the alias looks the house's host keys up, so that a new address changes nothing."""
         return f"ha-ssh-{self.house_id}"
@@ -379,6 +387,8 @@ class Breakable(Protocol):
     slug: str
     flavour: Flavour
     target: Target
+    ssh_host: str
+    """Where SSH is looked for; a scene may look elsewhere."""
 
     @property
     def app(self) -> Any:

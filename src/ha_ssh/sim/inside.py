@@ -54,7 +54,8 @@ class Inside:
         who = "root" if interactive else user
         self._furnish(slug)
         token = "" if self.house.knobs.ha_fails else self.token
-        return login_shell(self.root(slug), who, self.supervisor, token=token, with_token=who == "root")
+        at_once = who == "root" and (interactive or not self.house.knobs.ha_needs_login)
+        return login_shell(self.root(slug), who, self.supervisor, token=token, with_token=at_once)
 
     def _furnish(self, slug: str) -> None:
         """Put the programs and terminals in place that the image has; none of those programs does anything here."""

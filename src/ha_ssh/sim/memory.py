@@ -313,6 +313,7 @@ _REFUSALS: tuple[tuple[str, str, bool], ...] = (
     (r"@ data\['network'\]", "invalid-port", False),
     (r"invalid options|@ data", "invalid-options", False),
     (r"not supported on this platform", "not-supported", False),
+    (r"rate limit", "registry-limit", True),
     (r"^404", "not-found", False),
     (r"Unknown error|unknown error", "unknown-error", False),
 )
@@ -381,7 +382,8 @@ class MemorySession:
         if "ha info" in command:
             if app.running.options.get("share_sessions") and re.search(r"^bash -l", command):
                 return Ran(code=1, err="open terminal failed: not a terminal\n")
-            if self.house.knobs.ha_fails or not (root or re.search(r"\bbash -l", command)):
+            plain = root and not self.house.knobs.ha_needs_login
+            if self.house.knobs.ha_fails or not (plain or re.search(r"\bbash -l", command)):
                 return Ran(code=1, out="Error: Unexpected server response. Status code: 401\n")
             return Ran(code=0, out=json.dumps({"result": "ok", "data": answers.info(self.house)}))
         ended = await self.inside.shell(self.login.slug, self.login.user).run(command)
@@ -716,10 +718,10 @@ class MemoryHome:
     def _agree_on_algorithms(self, slug: str, host: str, port: int, said: dict[str, tuple[str, ...]]) -> None:
         """Raise what `ssh` says where its configuration leaves nothing that a hardened server takes."""
         sshd = self.house.app(slug).sshd
-        hardened = sshd is not None and sshd.hardened and not self.house.foreign
+        taken = _HARDENED if sshd is not None and sshd.hardened and not self.house.foreign else _MODERN
         for keyword, what in (("ciphers", "cipher"), ("macs", "MAC")):
             wanted = said.get(keyword, ("+",))[0]
-            if hardened and wanted[:1] not in "+-^" and not any(map(_HARDENED.fullmatch, wanted.split(","))):
+            if wanted[:1] not in "+-^" and not any(map(taken.fullmatch, wanted.split(","))):
                 raise openssh.Complaint(f"Unable to negotiate with {host} port {port}: no matching {what} found.")
 
     def _offered(self, said: dict[str, tuple[str, ...]], passphrase: str | None) -> tuple[list[str], list[str]]:
@@ -883,6 +885,8 @@ class MemoryHome:
 
 _HARDENED = re.compile(r"aes(?:128|192|256)-(?:ctr|gcm@openssh\.com)|(?:hmac-sha2-(?:256|512)|umac-128)-etm@openssh\.com")
 """The ciphers and MACs of a hardened server."""
+_MODERN = re.compile(r"(?!.*-(?:cbc|md5|96)\b).*")
+"""Those of any other server."""
 
 _MET = {
     DoorState.REFUSED: "Connection refused",
