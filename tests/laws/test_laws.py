@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds import ACCESS, BREAKABLE, FLAVOURS, Broken, Quiet, World, in_loop
 
 from ha_ssh import engine
 from ha_ssh.core import keys, planner
@@ -17,7 +19,6 @@ from ha_ssh.core.facts import AppLog, Unfinished, matches
 from ha_ssh.core.infer import infer
 from ha_ssh.core.model import Check, Level
 from ha_ssh.sim.memory import How, Injury, Killed
-from worlds import ACCESS, BREAKABLE, FLAVOURS, Broken, Quiet, World, in_loop
 
 slugs = st.sampled_from(sorted(FLAVOURS))
 seeds = st.integers(0, 2**16)
@@ -306,10 +307,8 @@ def test_7_the_first_plan_is_complete(world: World) -> None:
 def test_8_never_locked_out(world: World, at: int, how: How) -> None:
     admitted = world.house.admitted(world.slug)
     home = world.home(Injury(at=at, how=how))
-    try:
+    with contextlib.suppress(Killed):
         in_loop(world.setup(home))
-    except Killed:
-        pass
     world.house.settle()
     now = world.house.admitted(world.slug)
     if not (now & admitted or our_credentials(world) or not admitted):

@@ -85,9 +85,11 @@ def judge(want: Want, facts: Facts) -> Verdict:
         CHECK.why,
         evidence,
         fix=Fix(
-            does="let the Supervisor repair its images (if that does not help: reinstall the app, and run `ha-ssh setup` again)",
+            does="let the Supervisor repair its images, and start the app (if that fails: reinstall it, then `ha-ssh setup`)",
             consent=Consent.ASK,
             steps=(RepairImages(slug=app.slug),),
+            slug=app.slug,
+            restart=True,
         ),
         failure="img-broken",
     )

@@ -152,7 +152,7 @@ def _role(scene: Breakable) -> None:
     scene.app.role = "default"
 
 
-_BY_VERSION = ("agent-sshd-modes", "kex-none", "noreply-pw", "shell-sh")
+_BY_VERSION = ("agent-sshd-modes", "noreply-pw", "shell-sh", "update-broke")
 
 CHECK = Check(
     id="app-version",

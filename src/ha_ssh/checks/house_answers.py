@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Core
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -16,9 +16,9 @@ _FAILURES = {
     "not-resolvable": "mdns",
     "session-expired": "auth-invalid",
     "signed-out": "auth-invalid",
-    "timed-out": "timeout",
+    "timed-out": "house-silent",
     "token-refused": "auth-invalid",
-    "took-too-long": "timeout",
+    "took-too-long": "house-silent",
     "untrusted-proxy": "revproxy",
 }
 """The known failures by the code of the error; a certificate that is not trusted has many codes."""
@@ -44,7 +44,7 @@ _WAYS: dict[str, tuple[str, ...]] = {
         "or, in the proxy, pass WebSockets on (the `Upgrade` header)",
         "and in `configuration.yaml`, under `http:`, set `use_x_forwarded_for: true` and list the proxy in `trusted_proxies:`",
     ),
-    "timeout": (
+    "house-silent": (
         "find out where the way ends",
         "open the address in a browser on this computer",
         "if it does not open there either: the address, the network (guest Wi-Fi, VPN) or a firewall is in the way",
@@ -56,12 +56,17 @@ _WAYS: dict[str, tuple[str, ...]] = {
         "or trust this very certificate, once its fingerprint has been compared in the house",
     ),
 }
+_NOT_ASKED = frozenset({"no-address", "no-api", "no-house", "no-sign-in"})
+"""The codes of a house that nobody signed in to: nothing is known against it."""
+
 _ANY_WAY = ("make it reachable", "open the address in a browser on this computer", "give the right one with `--url`")
 
 
 def judge(_want: Want, facts: Facts) -> Verdict:
     """Judge the one connection to Core's API."""
     core = facts.get(Core)
+    if isinstance(core, NotKnown) and core.code in _NOT_ASKED:
+        return unknown(core.reason, CHECK.why, fix=tell("let it be asked", *core.hints) if core.hints else None)
     if isinstance(core, NotKnown):
         failure = _failure(core.code, facts.target.url)
         evidence = f"{core.code}: {core.reason}"
@@ -121,6 +126,6 @@ CHECK = Check(
         "ip-banned": _ban,
         "revproxy": _proxy,
         "tls-verify": _certificate,
-        "timeout": _silence,
+        "house-silent": _silence,
     },
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core.errors import Exit, HaSshError
-from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, MyKey, with_key, with_new_login
+from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, Alias, MyKey, with_key, with_new_login
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -18,6 +18,8 @@ from ha_ssh.core.model import (
     KeyKind,
     KeyState,
     Later,
+    NotKnown,
+    OwnLogin,
     SecretRef,
     Show,
     Stage,
@@ -26,6 +28,7 @@ from ha_ssh.core.model import (
     note,
     ok,
     tell,
+    unknown,
     wrong,
 )
 
@@ -212,6 +215,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     key = facts[MyKey].state
     if not key.exists:
         return _missing(want, key)
+    if key.problem == "locked":
+        return _locked(facts, key)
     if key.problem:
         failure, says, way = _PROBLEMS.get(key.problem, _PROBLEMS["broken"])
         fix = tell("choose or repair the key", way.format(path=key.path))
@@ -226,6 +231,19 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if isinstance(key.mode, int) and key.mode & _OTHERS:
         return _open_to_others(key, key.mode)
     return ok(f"the key `{key.path}` is there and yours alone")
+
+
+def _locked(facts: Facts, key: KeyState) -> Verdict:
+    """A passphrase that nobody gave is no fault; what the user's own `ssh` can do without it is told."""
+    alias = facts.get(Alias)
+    login = None if isinstance(alias, NotKnown | Later) else alias.login
+    seen = ()
+    if isinstance(login, OwnLogin):
+        helped = "logs in: an agent holds the key" if login.code == 0 else "does not log in by itself: no agent holds the key"
+        seen = (f"`ssh` {helped}",)
+    _failure, says, way = _PROBLEMS["locked"]
+    fix = tell("give the passphrase", way)
+    return unknown(f"`{key.path}` {says}; no login was tried with it", CHECK.why, *seen, fix=fix, failure="key-passphrase")
 
 
 def _open_to_others(key: KeyState, mode: int) -> Verdict:
@@ -290,7 +308,7 @@ def _swap(scene: Breakable) -> None:
 
 def _lock(scene: Breakable) -> None:
     """Put a passphrase on it that nobody was told; the header alone says so."""
-    blob = base64.b64decode((scene.file(f"{scene.target.identity}.pub") or "").split()[1])
+    blob = base64.b64decode((scene.file(f"{scene.target.identity}.pub") or scene.house.keys.make("ed25519").public).split()[1])
     parts = (b"aes256-ctr", b"bcrypt", b"\0\0\0\x10" + bytes(16) + b"\0\0\0\x10")
     head = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     body = b"".join(len(part).to_bytes(4, "big") + part for part in (blob, bytes(160)))
@@ -305,7 +323,7 @@ CHECK = Check(
     stage=Stage.COMPUTER,
     title="The private key is there and yours alone",
     why="the key is what opens the door; OpenSSH takes it only from a file that nobody else can read",
-    needs=(MyKey,),
+    needs=(MyKey, Alias),
     judge=judge,
     break_it=break_it,
     faults={

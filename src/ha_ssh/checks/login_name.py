@@ -93,7 +93,7 @@ def _taken(scene: Breakable) -> None:
 
 CHECK = Check(
     id="login-name",
-    stage=Stage.SETTINGS,
+    stage=Stage.APP,
     title="The login name is the wanted one",
     why="the app admits exactly one user name",
     needs=(Apps, AppLog),

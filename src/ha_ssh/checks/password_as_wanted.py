@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core import settings
 from ha_ssh.core.facts import App, Apps, Doors
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, PasswordWish, SecretRef, Stage, Verdict, Want, known, note, ok, wrong
+from ha_ssh.core.model import (
+    Check,
+    Facts,
+    Fix,
+    NotKnown,
+    PasswordWish,
+    SecretRef,
+    Stage,
+    Verdict,
+    Want,
+    known,
+    note,
+    ok,
+    tell,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable, Flavour
@@ -25,7 +40,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     door = None if isinstance(doors, NotKnown) else doors.by_slug.get(app.slug)
     proof = known(door.proof, "clear the password, once the login by key is proven") if door else None
     if not proof:
-        return wrong("a password is still set, and no login by key is proven yet", CHECK.why)
+        fix = tell("prove a login by key first", "put right what keeps the key out, then `ha-ssh setup` clears the password")
+        return wrong("a password is still set, and no login by key is proven yet", CHECK.why, fix=fix)
     fix = Fix(does="clear the password", slug=app.slug, edits=(app.flavour.set_password(None),))
     return wrong("a password is still set", CHECK.why, fix=fix, failure="" if app.serving.password_login else "pw-ignored")
 

@@ -60,7 +60,7 @@ def _fix(want: Want, facts: Facts, app: App, port: int) -> Fix:
     holders = facts.get(PortHolders)
     taken = {port, *_NEVER, *(() if isinstance(holders, NotKnown) else holders.names)}
     taken |= {other.serving.port for other in facts[Apps].by_slug.values() if other.installed and other.serving.port}
-    free = next(one for one in (2222, 22022, *range(2223, 2400)) if one not in taken)
+    free = next(one for one in (want.port, 2222, 22022, *range(2223, 2400)) if one is not None and one not in taken)
     if want.port == port:
         return tell(
             "choose another port, or stop whoever has this one",
@@ -81,11 +81,11 @@ def _take(scene: Breakable) -> None:
 
 CHECK = Check(
     id="port-free",
-    stage=Stage.SETTINGS,
+    stage=Stage.APP,
     title="Nobody else has the app's port",
     why="an app whose port is taken does not start",
     needs=(Apps, AppLog, Resolution, PortHolders),
-    rests_on=("app-installed", "port-published"),
+    rests_on=("app-installed",),
     judge=judge,
     faults={"port-busy": _take},
 )

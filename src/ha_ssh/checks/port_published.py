@@ -53,7 +53,7 @@ def _on_the_hosts(app: App, wanted: int | None) -> Verdict:
         "the two are different servers with different keys, and only one of them can answer",
         f"network: 22/tcp is {HOST_PORT}",
         fix=fix,
-        failure="host-22222",
+        failure="port-22222",
     )
 
 
@@ -88,8 +88,8 @@ CHECK = Check(
     title="The app has an SSH port",
     why="a port that is empty or taken is the commonest reason why SSH is refused",
     needs=(Apps,),
-    rests_on=("app-installed",),
+    rests_on=("app-installed", "port-free"),
     judge=judge,
     break_it=break_it,
-    faults={"port-null": break_it, "host-22222": _host_port},
+    faults={"port-null": break_it, "port-22222": _host_port},
 )

@@ -43,7 +43,7 @@ _FLAWS = (
         level=Level.WRONG,
     ),
     Flaw(
-        failure="kex-none",
+        failure="update-broke",
         since="21.0.0",
         mended="21.0.1",
         says="offers post-quantum key exchange only, which locks out most clients on Windows",
