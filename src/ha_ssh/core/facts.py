@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,7 +33,7 @@ from ha_ssh.core.model import (
 from ha_ssh.core.settings import apply_edits, required
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ha_ssh.core.inside import Inside
     from ha_ssh.core.model import Reader, Session, Target, Want
@@ -348,7 +349,7 @@ class Door:
 
 @dataclass(frozen=True, kw_only=True)
 class Doors:
-    """The SSH port of every candidate that is installed, running and has one, by slug."""
+    """The SSH port of the candidates that are installed, running and have one, by slug: the first, and who holds our key."""
 
     by_slug: Mapping[str, Door]
 
@@ -366,15 +367,23 @@ class Doors:
             if app is None:
                 raise
             return cls(by_slug={app.slug: await _look_at_door(at, app, key, log=False)})
-        open_ones = [app for app in apps if app.installed and app.running and app.may_be_visited]
-        doors = await asyncio.gather(*(_look_at_door(at, app, key) for app in open_ones))
-        return cls(by_slug={app.slug: door for app, door in zip(open_ones, doors, strict=True)})
+        tried = _worth_a_try(apps, key, at.target.identity)
+        doors = await asyncio.gather(*(_look_at_door(at, app, key) for app in tried))
+        return cls(by_slug={app.slug: door for app, door in zip(tried, doors, strict=True)})
 
     def of(self, app: App) -> Door:
         """Return the door of an app; raises `CannotLook` where it has none."""
         if app.slug not in self.by_slug:
-            raise CannotLook(f"{app.flavour.name} does not run with a port", because="Apps", code="no-door")
+            why = "was not tried: it does not hold your key" if app.running and app.may_be_visited else "does not run with a port"
+            raise CannotLook(f"{app.flavour.name} {why}", because="Apps", code="no-door")
         return self.by_slug[app.slug]
+
+
+def _worth_a_try(apps: Iterable[App], key: MyKey | None, identity: str | None) -> tuple[App, ...]:
+    """Return the apps to connect to: the preferred one that runs, and those with our key; a refused login is punished by sshd."""
+    running = [app for app in apps if app.installed and app.running and app.may_be_visited]
+    public = key.public if key else None
+    return tuple(app for app in running if app is running[0] or holds_key(app.serving.keys, public, identity))
 
 
 def remembered(target: Target) -> App | None:
@@ -714,8 +723,21 @@ def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
     by_slug = dict(doors.by_slug) if isinstance(doors, Doors) else {}
     old = by_slug.pop(slug, None)
     if app.may_be_visited:
-        by_slug[slug] = replace(_door_to_come(facts, app, old), running=app.settings.get("options"))
+        by_slug[slug] = replace(_door_to_come(facts, app, old), running=_as_it_runs(app.settings.get("options")))
+    key = facts.get(MyKey)
+    found = facts[Apps].by_slug.values()
+    tried = _worth_a_try(found, None if isinstance(key, NotKnown) else key, facts.target.identity)
+    by_slug = {app.slug: by_slug[app.slug] for app in tried if app.slug in by_slug}
     return with_new_login(facts.with_(Doors(by_slug=by_slug)))
+
+
+def _as_it_runs(options: Any) -> Any:
+    """Return options as the running app will hold them: what a secret stands for, it alone knows."""
+    if isinstance(options, Mapping):
+        return {key: _as_it_runs(value) for key, value in options.items()}
+    if isinstance(options, list | tuple):
+        return [_as_it_runs(value) for value in options]
+    return Later("what the secret stands for") if isinstance(options, str) and options.startswith("!secret ") else options
 
 
 def with_key(facts: Facts, key: MyKey) -> Facts:

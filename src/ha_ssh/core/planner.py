@@ -77,10 +77,14 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
 
 @dataclass
 class _Draft:
-    """A plan in the making: steps before the one save, the edits that melt into it, and steps behind it."""
+    """A plan in the making: steps before the one save, the edits that melt into it, and steps behind it.
+
+    What the house may refuse comes before what is made on this computer, so that a refusal leaves nothing.
+    """
 
     facts: Facts
     before: list[PlannedStep] = field(default_factory=list)
+    here: list[PlannedStep] = field(default_factory=list)
     behind: list[PlannedStep] = field(default_factory=list)
     edits: dict[str, list[Edit]] = field(default_factory=dict)
     causes: dict[str, list[str]] = field(default_factory=dict)
@@ -92,7 +96,8 @@ class _Draft:
         for step in fix.steps:
             risks = (fix.risk,) if fix.risk else ()
             planned = PlannedStep(step=step, because=(check.id,), risks=risks, preview=step.preview(self.facts))
-            (self.behind if self.edits else self.before).append(planned)
+            before = self.here if check.stage is Stage.COMPUTER else self.before
+            (self.behind if self.edits else before).append(planned)
             self.facts = step.after(self.facts)
         if fix.slug is not None and (fix.edits or fix.restart):
             if self.origin is None:
@@ -112,7 +117,7 @@ class _Draft:
             preview = step.preview(self.origin or self.facts)
             because = tuple(dict.fromkeys(self.causes[slug]))
             saves.append(PlannedStep(step=step, because=because, risks=tuple(dict.fromkeys(self.risks[slug])), preview=preview))
-        return (*self.before, *saves, *self.behind)
+        return (*self.before, *self.here, *saves, *self.behind)
 
 
 def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:

@@ -75,7 +75,7 @@ class AdvancedSsh:
         user = str(ssh.get("username") or "").lower()
         root = user == "root"
         password = bool(ssh.get("password"))
-        shared = bool((settings.get("options") or {}).get("share_sessions"))
+        shared = bool(options.get("share_sessions"))
         # A login shell joins tmux where sessions are shared, unless it believes to be in there already.
         ha = "ha {}" if root else f"{'TMUX=1 ' if shared else ''}bash -lc 'ha {{}}'"
         return Serving(

@@ -26,7 +26,7 @@ from ha_ssh.ask.questions import (
 from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
-from ha_ssh.core.facts import ALWAYS_SO, App, Apps, Core, OwnFiles, Supervisor
+from ha_ssh.core.facts import ALWAYS_SO, App, Apps, OwnFiles, Supervisor
 from ha_ssh.core.model import (
     ErrorReport,
     Facts,
@@ -42,6 +42,7 @@ from ha_ssh.core.model import (
 )
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
+from ha_ssh.flows.beforehand import awake, mind_unhealthy, refuse_what_cannot_be, taken_ports
 from ha_ssh.flows.enter import Entered, enter
 from ha_ssh.flows.reports import report_on
 from ha_ssh.flows.risks import accept_risks
@@ -66,8 +67,10 @@ async def setup(tools: Tools) -> Report:
         resume = await meet_unfinished(tools, entered)
         target = entered.target(tools)
         facts = await engine.look(entered.home, target, tools.journal)
-        _refuse_what_cannot_be(facts)
-        answers, seen = tools.options.answers, _seen(tools, entered, facts)
+        if await awake(entered.home, tools.show, facts):
+            facts = await engine.look(entered.home, target, tools.journal)
+        refuse_what_cannot_be(facts)
+        answers, seen = tools.options.answers, await _seen(tools, entered, facts)
         while True:
             answers, seen, passphrase = await _interview(tools, entered, answers, seen)
             want = _want(tools, answers, seen, passphrase)
@@ -82,49 +85,15 @@ async def setup(tools: Tools) -> Report:
 # ---------------------------------------------------------------------------------------------------- before the answers
 
 
-def _refuse_what_cannot_be(facts: Facts) -> None:
-    """Stop where the house cannot be reached, does not let us in, or has no apps (exit 4), before anything is asked."""
-    for kind in (Core, Supervisor, Apps):
-        found = facts.get(kind)
-        if isinstance(found, NotKnown):
-            where = "" if facts.target.url in found.reason else f"{facts.target.url}: "
-            raise HaSshError(found.code, f"{where}{found.reason}", *(found.hints or _hints(found.code)))
-    if not facts[Core].state.is_admin:
-        raise HaSshError(
-            "not-admin",
-            f"`{facts[Core].state.user}` is not an administrator of this Home Assistant, so its apps cannot be set up",
-            "make the token while you are signed in as an administrator",
-        )
-    apps = facts[Apps].by_slug.values()
-    if not any(app.installed or app.available for app in apps):
-        why = dict.fromkeys(app.problem for app in apps if app.problem)
-        raise HaSshError(
-            "no-ssh-app",
-            f"this house offers no SSH app (add-on): {'; '.join(why) or 'its machine is not supported'}",
-            "reload the store: Settings, Apps, the store, the menu at the top right; then try again",
-        )
-    state = facts[Supervisor].state
-    if state != "running":
-        raise HaSshError("supervisor-not-ready", f"the Supervisor is not ready (state `{state}`)", "try again in a few minutes")
-
-
-def _hints(code: str) -> tuple[str, ...]:
-    return {
-        "token-refused": ("make a new long-lived token in your Home Assistant profile, Security, at the bottom of the page",),
-        "no-supervisor": (
-            "apps (add-ons) exist only on Home Assistant OS and Supervised; here, use the machine's own SSH server",
-        ),
-    }.get(code, ())
-
-
-def _seen(tools: Tools, entered: Entered, facts: Facts) -> SeenHouse:
-    """What the questions need of the facts."""
+async def _seen(tools: Tools, entered: Entered, facts: Facts) -> SeenHouse:
+    """What the questions need of the facts, and of the ports that could be chosen."""
     files, known = facts[OwnFiles], entered.known
     named = {name for name, _line in sshconfig.hosts_named(files.config.text or "")}
     return SeenHouse(
         apps=tuple(_seen_app(app) for app in facts[Apps].by_slug.values()),
         new_key=f"{tools.places.ssh_dir}/id_ha_ssh_{entered.id}",
         keys=tools.keys(),
+        taken_ports=await taken_ports(entered.home, facts, [port] if (port := tools.options.answers.get("port")) else ()),
         taken_aliases=frozenset(named),
         last=last_of(known.want) if known and known.want else {},
     )
@@ -221,6 +190,7 @@ async def _converge(
 ) -> Report:
     """Show the plan, ask once, do it, and report on fresh facts."""
     _mind_the_user_files(facts, want)
+    await mind_unhealthy(entered.home, facts, want)
     checks = engine.access(all_checks())
     nobody: list[MissingAnswer] = []
 

@@ -1,0 +1,151 @@
+"""What is settled before anything is asked or changed: the house is awake, lets us in and can do it; which ports are free."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ha_ssh.core.errors import HaSshError
+from ha_ssh.core.facts import Apps, Core, Supervisor
+from ha_ssh.core.model import DoorState, Facts, NotKnown, SshTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ha_ssh.core.model import Reader, Show, Want
+
+WAKING_SECONDS = 240.0
+"""How long a house is waited for that is starting, updating or making a backup."""
+_KNOCK_SECONDS = 2.0
+_WAKING = frozenset({"not-ready", "core-starting", "supervisor-unreachable"})
+"""The errors of a house that wakes up."""
+_NOBODY = frozenset({DoorState.REFUSED, DoorState.TIMEOUT, DoorState.UNREACHABLE, DoorState.UNRESOLVED})
+"""What a connection meets where nobody has the port, as far as can be seen from here."""
+
+
+# ------------------------------------------------------------------------------------------------------------ the house
+
+
+async def awake(reader: Reader, show: Show, facts: Facts, *, limit: float = WAKING_SECONDS) -> bool:
+    """Wait for a house that is starting, saying what for; returns whether there was anything to wait for.
+
+    Raises `HaSshError` (exit 4) when it is not over after `limit` seconds.
+    """
+    said = asleep(facts)
+    if said is None:
+        return False
+    show.say(f"{said} This waits for it, {limit / 60:g} minutes at the most; nothing is changed until then.")
+
+    async def look() -> bool | None:
+        nonlocal said
+        try:
+            state = str((await reader.supervisor("/info")).get("state") or "running")
+        except HaSshError as error:
+            if error.code not in _WAKING:
+                raise
+            said = error.message
+        else:
+            said = _not_ready(state)
+        show.progress("waiting for the Supervisor", None, said or "")
+        return True if said is None else None
+
+    if await reader.until("the Supervisor to be ready", look, limit=limit):
+        return True
+    raise HaSshError("supervisor-not-ready", f"{said} After {limit / 60:g} minutes that is still so.", "try again later")
+
+
+def asleep(facts: Facts) -> str | None:
+    """Return why the house does nothing yet, where that passes by itself."""
+    for kind in (Core, Supervisor):
+        found: Any = facts.get(kind)
+        if isinstance(found, NotKnown) and found.code in _WAKING:
+            return found.reason if found.reason.endswith(".") else f"{found.reason}."
+    supervisor = facts.get(Supervisor)
+    return None if isinstance(supervisor, NotKnown) else _not_ready(supervisor.state)
+
+
+def _not_ready(state: str) -> str | None:
+    return None if state == "running" else f"The Supervisor is not ready: its state is `{state}`."
+
+
+def refuse_what_cannot_be(facts: Facts) -> None:
+    """Stop where the house cannot be reached, does not let us in, or has no apps (exit 4), before anything is asked."""
+    for kind in (Core, Supervisor, Apps):
+        found: Any = facts.get(kind)
+        if isinstance(found, NotKnown):
+            where = "" if facts.target.url in found.reason else f"{facts.target.url}: "
+            raise HaSshError(found.code, f"{where}{found.reason}", *(found.hints or _hints(found.code)))
+    if not facts[Core].state.is_admin:
+        raise HaSshError(
+            "not-admin",
+            f"`{facts[Core].state.user}` is not an administrator of this Home Assistant, so its apps cannot be set up",
+            "make the token while you are signed in as an administrator",
+        )
+    apps = facts[Apps].by_slug.values()
+    if not any(app.installed or app.available for app in apps):
+        why = dict.fromkeys(app.problem for app in apps if app.problem)
+        raise HaSshError(
+            "no-ssh-app",
+            f"this house offers no SSH app (add-on): {'; '.join(why) or 'its machine is not supported'}",
+            "reload the store: Settings, Apps, the store, the menu at the top right; then try again",
+        )
+
+
+def _hints(code: str) -> tuple[str, ...]:
+    return {
+        "token-refused": ("make a new long-lived token in your Home Assistant profile, Security, at the bottom of the page",),
+        "no-supervisor": (
+            "apps (add-ons) exist only on Home Assistant OS and Supervised; here, use the machine's own SSH server",
+        ),
+    }.get(code, ())
+
+
+async def mind_unhealthy(reader: Reader, facts: Facts, want: Want) -> None:
+    """Stop (exit 4) where an app is to be installed that the Supervisor refuses to install, before anything is made for it."""
+    if facts[Supervisor].healthy or facts[Apps].chosen(want.app).installed:
+        return
+    jobs, resolution = await asyncio.gather(_told(reader, "/jobs/info"), _told(reader, "/resolution/info"))
+    if "healthy" in (jobs.get("ignore_conditions") or ()):
+        return
+    reasons = ", ".join(map(str, resolution.get("unhealthy") or ())) or "for a reason that it does not tell"
+    raise HaSshError(
+        "unhealthy",
+        f"the Supervisor calls this system unhealthy ({reasons}) and installs no apps until that is settled",
+        "Settings, System, Repairs names the reason and the way out",
+    )
+
+
+async def _told(reader: Reader, endpoint: str) -> dict[str, Any]:
+    """Return an answer; empty from a Supervisor that does not know the request."""
+    try:
+        said = await reader.supervisor(endpoint)
+    except HaSshError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+# ---------------------------------------------------------------------------------------------------------------- ports
+
+
+async def taken_ports(reader: Reader, facts: Facts, asked: Iterable[int]) -> dict[int, str]:
+    """Return who answers on the ports that an app would get: its own, the suggested one, those that are asked for.
+
+    The ports of the SSH apps that run are theirs, and not among them.
+    """
+    apps = facts[Apps].by_slug.values()
+    theirs = {app.serving.port for app in apps if app.installed and app.running}
+    wanted = {app.serving.port or app.flavour.default_port for app in apps if not app.running} | set(asked)
+    ports = sorted(port for port in wanted - theirs if port)
+    met = await asyncio.gather(*(_who_answers(reader, facts.target.ssh_host, port) for port in ports))
+    return {port: who for port, who in zip(ports, met, strict=True) if who}
+
+
+async def _who_answers(reader: Reader, host: str, port: int) -> str:
+    try:
+        async with asyncio.timeout(_KNOCK_SECONDS):
+            banner = await reader.knock(host, port)
+    except TimeoutError:
+        return ""
+    except SshTrouble as trouble:
+        return "" if trouble.state in _NOBODY else f"something that answers on {host} already"
+    return f"another SSH server on {host} ({banner.removeprefix('SSH-2.0-')[:40]})"
