@@ -1,0 +1,22 @@
+"""A house that runs beside real processes, and a computer to work from, for every starting state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from acceptance.computer import Computer
+from ha_ssh.sim.running import serve_in_thread
+from servers import new_house
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def computer(tmp_path: Path) -> Iterator[Computer]:
+    """A computer on which nothing is set up, and a house in which nothing is."""
+    with serve_in_thread(new_house) as running:
+        yield Computer(running, tmp_path)
