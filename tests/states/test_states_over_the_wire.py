@@ -175,15 +175,12 @@ def test_every_run_state_leads_to_a_proven_login(computer: Computer, slug: str, 
 
 
 def test_a_supervisor_that_starts_is_waited_for_and_says_so(computer: Computer) -> None:
-    def start_soon(house: House) -> None:
-        house.knobs.supervisor_state = "setup"
-        house.later(1.0, lambda: setattr(house.knobs, "supervisor_state", "running"))
-
-    computer.turn(start_soon)
-    done = computer.setup()
-    assert_well(done)
-    assert "starting" in done.err
-    assert "waits for it" in done.err
+    computer.turn(lambda house: setattr(house.knobs, "supervisor_state", "setup"))
+    started = computer.start(*computer.flags())
+    waiting = started.wait_for(lambda event: event.get("what") == "waiting for the Supervisor")
+    assert "starting" in waiting["detail"]
+    computer.turn(lambda house: setattr(house.knobs, "supervisor_state", "running"))
+    assert_well(started.end())
 
 
 @BOTH
@@ -218,7 +215,7 @@ def test_an_unhealthy_house_with_the_app_installed_is_served(computer: Computer)
     computer.turn(lambda house: house.knobs.unhealthy.append("docker"))
     done = computer.setup()
     assert (done.code, done.result) == (0, "ok"), done
-    assert {id for id, verdict in verdicts(done).items() if verdict not in {"ok", "note"}} <= {"supervisor-ready"}
+    assert {name for name, verdict in verdicts(done).items() if verdict not in {"ok", "note"}} <= {"supervisor-ready"}
 
 
 def test_an_old_supervisor_is_served(computer: Computer) -> None:
