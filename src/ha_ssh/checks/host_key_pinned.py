@@ -102,7 +102,8 @@ class PinHostKeys:
 
 def names_of(target: Target, port: int) -> tuple[str, ...]:
     """Return the names under which OpenSSH looks the server up: the alias's own, and the address with its port."""
-    return (target.host_key_alias, knownhosts.lookup_name(target.ssh_host, port))
+    address = knownhosts.lookup_name(target.ssh_host, port)
+    return (target.host_key_alias, address) if target.url else (address,)
 
 
 def judge(want: Want, facts: Facts) -> Verdict:

@@ -237,7 +237,7 @@ def _locked(facts: Facts, key: KeyState) -> Verdict:
     """A passphrase that nobody gave is no fault; what the user's own `ssh` can do without it is told."""
     alias = facts.get(Alias)
     login = None if isinstance(alias, NotKnown | Later) else alias.login
-    seen = ()
+    seen: tuple[str, ...] = ()
     if isinstance(login, OwnLogin):
         helped = "logs in: an agent holds the key" if login.code == 0 else "does not log in by itself: no agent holds the key"
         seen = (f"`ssh` {helped}",)

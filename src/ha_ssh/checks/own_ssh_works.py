@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import sshconfig
-from ha_ssh.core.facts import Alias, OwnFiles, SshConfig
+from ha_ssh.core.facts import Alias, MyKey, OwnFiles, SshConfig
 from ha_ssh.core.model import Check, Facts, Fix, Later, NotKnown, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ _SAID = (
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the login that `ssh ALIAS` made."""
-    alias = want.alias or facts.target.alias
+    alias = want.alias or facts.target.alias or facts.target.ssh_url
     if not alias:
         return note("no alias is wanted, so `ssh` was not tried")
     login = known(facts[Alias].login, f"see that `ssh {alias}` logs in")
@@ -110,6 +110,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown(f"`ssh {alias}` was not tried: the alias does not lead here", CHECK.why)
     if login.code == 0:
         return ok(f"`ssh {alias}` logs in")
+    if _is_locked(facts):
+        return unknown(f"`ssh {alias}` would ask for the passphrase of your key, which was not given", CHECK.why)
     lines = tuple(line for line in login.err.splitlines() if line.strip(" @"))[-6:]
     by_config = _by_config(facts, alias, lines)
     if by_config is not None:
@@ -121,6 +123,11 @@ def judge(want: Want, facts: Facts) -> Verdict:
     fix = tell("read what it says", f"`ssh -v {alias}` shows every step; `ssh -G {alias}` shows what it reads of your files")
     says = f"`ssh {alias}` does not log in, although the key does; why is not recognised"
     return wrong(says, CHECK.why, *lines, fix=fix, failure="asyncssh-false-ok")
+
+
+def _is_locked(facts: Facts) -> bool:
+    key = facts.get(MyKey)
+    return not isinstance(key, NotKnown) and key.state.problem == "locked"
 
 
 def _by_config(facts: Facts, alias: str, lines: tuple[str, ...]) -> Verdict | None:
