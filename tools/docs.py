@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.checks import all_checks
 from ha_ssh.cli import topics
+from ha_ssh.core.left_out import LEFT_OUT
 from ha_ssh.core.model import Stage
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def checks() -> str:
         "",
         f"{len(every)} truths about SSH access, in the order of the way to a shell.",
         "",
+        f"{len({failure for check in every for failure in check.faults})} known failures are recognised by name, each listed",
+        "with the truth that it breaks; `ha-ssh doctor --demo --scene NAME` shows any of them.",
+        "",
     ]
     for stage in Stage:
         here = [check for check in every if check.stage is stage]
@@ -60,7 +64,17 @@ def checks() -> str:
                 lines += [f"Rests on {', '.join(f'`{other}`' for other in check.rests_on)}.", ""]
             if check.break_it:
                 lines += [f"See it: `ha-ssh doctor --demo --scene {check.id}`", ""]
-    return "\n".join(lines)
+            if check.faults:
+                lines += [*(f"- `{failure}`{_scene(break_it)}" for failure, break_it in check.faults.items()), ""]
+    lines += ["## Known failures that are left out", "", "| | |", "|---|---|"]
+    lines += [f"| `{failure}` | {sentence(why)} |" for failure, why in sorted(LEFT_OUT.items())]
+    return "\n".join([*lines, ""])
+
+
+def _scene(break_it: Any) -> str:
+    """Return what a scene does in its own words, where it has any."""
+    said = (break_it.__doc__ or "").strip()
+    return f": {sentence(said.splitlines()[0])}" if said else ""
 
 
 def commands() -> str:

@@ -135,7 +135,7 @@ def _has(failure: str) -> Any:
 
 def _of_version(failure: str) -> Any:
     def break_it(scene: Breakable) -> None:
-        """Put one of the versions with this flaw in place."""
+        """Put a version with this flaw in place."""
         flaw = next(flaw for flaw in scene.flavour.flaws if flaw.failure == failure)
         scene.app.version = "1.0.0" if flaw.since == "0" else flaw.since
 
@@ -152,7 +152,7 @@ def _role(scene: Breakable) -> None:
     scene.app.role = "default"
 
 
-_BY_VERSION = ("agent-sshd-modes", "noreply-pw", "shell-sh", "update-broke")
+_BY_VERSION = ("agent-sshd-modes", "noreply-pw", "update-broke")
 
 CHECK = Check(
     id="app-version",
