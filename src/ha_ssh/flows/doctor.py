@@ -15,6 +15,7 @@ from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan,
 from ha_ssh.core.planner import diagnose, in_order
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.flows.approach import OFFLINE, Approached, approach
+from ha_ssh.flows.enter import mind_another_machine
 from ha_ssh.flows.reports import private, report_on, versions
 from ha_ssh.flows.risks import accept_risks
 from ha_ssh.flows.unfinished import meet_unfinished
@@ -49,7 +50,8 @@ def _told(tools: Tools, came: Approached, want: Want, checks: tuple[Check, ...],
     """Show what was found, and report on it; what was kept away from on purpose is named, and counts for nothing."""
     if done.error is None:
         every = diagnose(want, done.facts, checks)
-        left_out = [finding.id for finding in every if tools.options.offline and _is_left_out(finding, want, done.facts)]
+        away = {finding.id for finding in every if tools.options.offline and _is_left_out(finding, want, done.facts)}
+        left_out = [finding.id for finding in every if finding.id in away or finding.because in away]
         done.findings = tuple(finding for finding in every if finding.id not in left_out)
         tools.show.findings(done.findings)
     report = report_on("doctor", came, done, tools, want)
@@ -74,6 +76,7 @@ def _is_left_out(finding: Finding, want: Want, facts: Facts) -> bool:
 async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
     """Put right what can be put right, then look again."""
     came, facts, want = await _look(tools, checks)
+    await mind_another_machine(came, came.home)
     resume = await meet_unfinished(tools, came)
 
     async def agree(plan: Plan) -> bool:

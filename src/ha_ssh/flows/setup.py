@@ -175,11 +175,10 @@ def _aim(target: Target, want: Want) -> Target:
 
 
 async def _look_again(tools: Tools, entered: Entered, facts: Facts, aimed: Target) -> Facts:
-    """Look once more where the answers have changed what is to be looked at."""
-    if facts.target == aimed:
-        return facts
+    """Look once more where the answers have changed what is to be looked at, and at what only the checks need."""
     checks = engine.access(all_checks())
-    return await engine.look(entered.home, aimed, tools.journal, checks, known=facts, keep=ALWAYS_SO | {Supervisor})
+    keep = {kind for kind, _fact in facts.items()} if facts.target == aimed else ALWAYS_SO | {Supervisor}
+    return await engine.look(entered.home, aimed, tools.journal, checks, known=facts, keep=keep)
 
 
 # ------------------------------------------------------------------------------------------------------------ converge
