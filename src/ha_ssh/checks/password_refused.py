@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ha_ssh.core.facts import Apps, Doors
 from ha_ssh.core.model import Check, Facts, PasswordWish, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Breakable
 
 _BY_PASSWORD = {"password", "keyboard-interactive"}
 
@@ -26,8 +31,18 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown("a password is still set", CHECK.why)
     fix = tell("update the app", "versions of Terminal & SSH before 9.19.0 left `keyboard-interactive` on")
     return wrong(
-        "the server still asks for passwords, although none is set", CHECK.why, f"offered: {', '.join(methods)}", fix=fix
+        "the server still asks for passwords, although none is set",
+        "no password that is typed there can be right",
+        f"offered: {', '.join(methods)}",
+        f"version {app.version}",
+        fix=fix,
+        failure="noreply-pw",
     )
+
+
+def break_it(scene: Breakable) -> None:
+    """Ask for passwords that open nothing."""
+    scene.house.knobs.vain_password = True
 
 
 CHECK = Check(
@@ -38,4 +53,5 @@ CHECK = Check(
     needs=(Apps, Doors),
     rests_on=("right-server", "password-as-wanted"),
     judge=judge,
+    break_it=break_it,
 )

@@ -182,6 +182,8 @@ class Knobs:
     """How the server behind the SSH ports introduces itself."""
     vain_password: bool = False
     """The servers offer `keyboard-interactive` although no password opens the door."""
+    old_folders: bool = False
+    """The configuration is `/config` in the containers, as before 2023."""
     sftp_broken: bool = False
     """SFTP does not open, whatever the settings say."""
     without: set[str] = field(default_factory=set)

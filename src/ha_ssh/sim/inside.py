@@ -68,6 +68,9 @@ class Inside:
                 root.write(path, "", mode=0o755)
             elif root.has(path):
                 root.remove(path)
+        if self.house.knobs.old_folders and root.has("/homeassistant"):
+            root.remove("/config")
+            root.move("/homeassistant", "/config")
         if root.has("/etc/terminfo"):
             root.remove("/etc/terminfo")
         for name in self.house.knobs.terminals:
