@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Core, Name
 from ha_ssh.core.house_facts import Network
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 def judge(_want: Want, facts: Facts) -> Verdict:
     """Judge the addresses that were found, and name one that the house itself says it has."""
-    name = facts[Name]
+    name, core = facts.get(Name), facts.get(Core)
+    if isinstance(name, NotKnown):
+        return unknown(name.reason, CHECK.why, because="house-answers")
+    if not name.addresses and isinstance(core, NotKnown) and core.code == "not-resolvable" and name.host in facts.target.url:
+        return unknown(f"`{name.host}` is not known to this computer, for SSH neither", CHECK.why, because="house-answers")
     if any(not _is_link_local(address) for address in name.addresses):
         return ok(f"`{name.host}` is found" if name.host not in name.addresses else f"`{name.host}` is an address")
     evidence = tuple(text for text in (_api(facts), *(f"found: {one}" for one in name.addresses)) if text)

@@ -31,7 +31,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if explain is None:
         return ok(f"an SSH server answers on {door.host} port {door.port}")
     if _nobody_is_there(facts, door):
-        return unknown(f"{door.host} does not answer at all, neither Home Assistant nor SSH", CHECK.why, str(door.message))
+        says = f"{door.host} does not answer at all, neither Home Assistant nor SSH"
+        return unknown(says, CHECK.why, str(door.message), because="house-answers")
     return explain(facts, app, door)
 
 

@@ -625,6 +625,8 @@ class Name:
     async def look(cls, at: At) -> Self:
         """Look the name up as `ssh` would."""
         host = at.target.ssh_host
+        if not host:
+            raise CannotLook("it is not known where SSH is", code="no-host")
         return cls(host=host, addresses=await at.reader.addresses(host))
 
 
@@ -642,7 +644,7 @@ class SshConfig:
         if (await at(Computer)).ssh is None:
             raise CannotLook("there is no OpenSSH client on this computer", because="Computer", code="no-ssh-client")
         try:
-            return cls(said=await at.reader.resolve_alias(at.target.alias or at.target.ssh_host))
+            return cls(said=await at.reader.resolve_alias(at.target.alias or at.target.ssh_host or "localhost"))
         except HaSshError as error:
             if error.code != "ssh-config-broken":
                 raise

@@ -349,6 +349,8 @@ class Verdict:
     fix: Fix | None = None
     failure: str = ""
     """Which known failure it is (docs/checks.md lists them), permanent like a check's id; empty where it is none of them."""
+    because: str | None = None
+    """The check that explains it, where the evidence itself shows that; only one that comes before it."""
 
 
 def ok(says: str, *evidence: str) -> Verdict:
@@ -371,9 +373,11 @@ def wrong(says: str, why: str, *evidence: str, fix: Fix | None = None, failure: 
     return Verdict(level=Level.WRONG, says=says, why=why, evidence=evidence, fix=fix, failure=failure)
 
 
-def unknown(says: str, why: str = "", *evidence: str, fix: Fix | None = None, failure: str = "") -> Verdict:
+def unknown(
+    says: str, why: str = "", *evidence: str, fix: Fix | None = None, failure: str = "", because: str | None = None
+) -> Verdict:
     """A truth that could not be looked at; never taken for ok."""
-    return Verdict(level=Level.UNKNOWN, says=says, why=why, evidence=evidence, fix=fix, failure=failure)
+    return Verdict(level=Level.UNKNOWN, says=says, why=why, evidence=evidence, fix=fix, failure=failure, because=because)
 
 
 def tell(does: str, *instructions: str) -> Fix:

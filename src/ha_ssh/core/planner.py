@@ -69,7 +69,7 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
         because = None
         if verdict.level in {Level.WRONG, Level.UNKNOWN, Level.WARN}:
             causes = {Level.WRONG} if verdict.level is Level.WRONG else {Level.WRONG, Level.UNKNOWN}
-            roots = (findings[other] for other in check.rests_on if other in findings)
+            roots = (findings[other] for other in (verdict.because, *check.rests_on) if other in findings)
             because = next((root.because or root.id for root in roots if root.level in causes), None)
         findings[check.id] = Finding(check=check, verdict=verdict, because=because)
     return tuple(findings.values())

@@ -234,7 +234,11 @@ def finding_lines(findings: Sequence[Finding], width: int = WIDTH, *, verbose: b
     for level in _PROBLEMS:
         for finding, followers in trees:
             if finding.level is level:
-                lines += [*_finding(finding, followers, width, verbose=verbose), ""]
+                told = _finding(finding, followers, width, verbose=verbose)
+                brief = len(told) == 1 and level is Level.NOTE
+                lines += told if brief else [*told, ""]
+    if lines and lines[-1]:
+        lines.append("")
     well = [finding for finding, _ in trees if finding.level is Level.OK]
     troubled = any(finding.level in _TROUBLES for finding, _ in trees)
     if troubled and not verbose and len(well) > _FEW:

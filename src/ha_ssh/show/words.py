@@ -125,12 +125,11 @@ def summary(findings: Sequence[Finding]) -> str:
     """Return how many findings of each severity there are, the worst first."""
     order = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE, Level.OK)
     numbers = {level: sum(finding.level is level and finding.because is None for finding in findings) for level in order}
-    folded = sum(finding.because is not None for finding in findings)
+    hanging = sum(finding.because is not None for finding in findings)
     said = [f"{number} {LEVELS[level][1]}" for level, number in numbers.items() if number]
-    if folded:
-        said.insert(
-            1, f"{folded} more {'follows' if folded == 1 else 'follow'} from {'it' if numbers[Level.WRONG] == 1 else 'these'}"
-        )
+    if hanging:
+        roots = numbers[Level.WRONG] + numbers[Level.UNKNOWN]
+        said.insert(1, f"{hanging} more {'follows' if hanging == 1 else 'follow'} from {'it' if roots == 1 else 'these'}")
     return ", ".join(said)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -190,12 +189,14 @@ class RealHome:
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """Return the addresses that this computer finds for a name."""
+        from ha_ssh.world.ha.web import addresses_of
+
+        self._mind_the_network()
         try:
             async with asyncio.timeout(_NAME_LIMIT):
-                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError, TimeoutError):
+                return await addresses_of(host)
+        except (OSError, TimeoutError):
             return ()
-        return tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
     async def ssh_version(self) -> str | None:
         """Return what `ssh -V` says, or `None` where there is no OpenSSH client."""
