@@ -22,7 +22,8 @@ _CODES = {
 }
 
 _VARIABLES = {
-    "HA_SSH_TOKEN": "the long-lived access token to sign in with",
+    "HA_SSH_TOKEN": "the long-lived access token to sign in with, instead of a sign-in that is kept",
+    "HA_SSH_LOGIN_USERNAME": "the `--username` of `ha-ssh login`: HA_SSH_USERNAME is the login name of SSH",
     "HA_SSH_PASSPHRASE": "the passphrase of the key",
     "HA_SSH_<FLAG>": "any flag that takes a value or says yes or no: HA_SSH_URL, HA_SSH_YES=1",
     "HA_SSH_NO_KEYRING": "keep secrets in a private file, not in the system's keyring",
