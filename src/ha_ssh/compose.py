@@ -342,6 +342,19 @@ def _stage(scene: _Scene, running: Running, where: Locations) -> None:
     if break_it is not None:
         stage = _breakable(running, where)
         running.call(lambda: break_it(stage))
+        if stage.ssh_host != stage.target.ssh_host:
+            _look_elsewhere(where, stage.ssh_host)
+
+
+def _look_elsewhere(where: Locations, ssh_host: str) -> None:
+    """Remember another address for SSH than the one that was set up."""
+    from ha_ssh.world.houses import load
+
+    houses = load(where.houses)
+    known = houses.get()
+    if known is not None:
+        houses.remember(replace(known, ssh_host=ssh_host))
+        houses.save()
 
 
 def _breakable(running: Running, where: Locations) -> Any:
