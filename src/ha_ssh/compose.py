@@ -58,7 +58,8 @@ def run(command: str, options: Options) -> int:
             where = locations(os.environ.get(PROFILE))
         from ha_ssh.world.diary import DIARY, kept
 
-        stack.enter_context(kept(where.diary))
+        if not options.dry_run:
+            stack.enter_context(kept(where.diary))
         DIARY.info("ha-ssh %s", command)
         report = asyncio.run(_run(_flow(command), options, show, where))
         DIARY.info("ended: %s, exit code %d%s", report.result, report.exit, f" ({report.error.code})" if report.error else "")

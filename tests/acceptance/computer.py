@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "schema.json").read_text("utf-8")))
 PRODUCT = ("-m", "ha_ssh")
-OUR_STATE = {"state/lock"}
+OUR_STATE = {"state/lock", "state/ha-ssh.log"}
 """What a run may leave that says nothing of the house."""
 PATIENCE = 50
 """Seconds after which a process that does not end is a failure."""
@@ -140,7 +140,7 @@ class Computer:
         """What a process of this computer knows: nothing of the person who runs the tests."""
         kept = {
             name: os.environ[name]
-            for name in ("PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH")
+            for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH")
             if name in os.environ
         }
         own = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "HA_SSH_PROFILE": str(self.profile)}

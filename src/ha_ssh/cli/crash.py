@@ -39,7 +39,8 @@ def write_report(error: BaseException, command: str, options: Options, folder: P
     """Write the report where only the user can read it and return its path; `None` where it cannot be written."""
     try:
         folder = folder or _state_folder()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for above in (*reversed(folder.parents), folder):
+            above.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid()}.txt"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - private from birth

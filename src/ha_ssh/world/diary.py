@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.redact import redact
+from ha_ssh.world import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +29,8 @@ class _Private(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, without secrets."""
-        try:
+        with suppress(OSError):
             os.write(self._file, f"{redact(self.format(record))}\n".encode())
-        except OSError:
-            self.handleError(record)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -44,7 +43,7 @@ def kept(path: str) -> Iterator[None]:
     """Keep the diary in this file; one that grew long is set aside as `.1`, and a folder that cannot be written means none."""
     place = Path(path)
     try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folder(place.parent)
         if place.exists() and place.stat().st_size > _MOST_BYTES:
             place.replace(place.with_name(f"{place.name}.1"))
         handler = _Private(place)

@@ -75,7 +75,7 @@ def write(path: str, text: str, mode: int | None = None) -> None:
     """
     real = os.path.realpath(path)
     with _translated(path):
-        _make_folder(Path(real).parent)
+        make_folder(Path(real).parent)
         there = _stat_of_file(real)
         if there and not _may_replace(real, stat.S_IMODE(there.st_mode)):
             raise PermissionError(errno.EACCES, "read-only", path)
@@ -98,7 +98,7 @@ def write(path: str, text: str, mode: int | None = None) -> None:
 def create(path: str, text: str, mode: int = PRIVATE) -> None:
     """Write a file that must not exist yet, private from birth; raises `HaSshError` (`file-exists`) otherwise."""
     with _translated(path):
-        _make_folder(Path(path).parent)
+        make_folder(Path(path).parent)
         _write_new(path, text, PRIVATE)
         set_mode(path, mode)
         _sync_folder(path)
@@ -145,6 +145,13 @@ def folder(path: str) -> tuple[str, ...]:
         raise _trouble(path, error) from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents, each private."""
+    if not path.exists():
+        make_folder(path.parent)
+        path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+
+
 def drop_empty_folder(path: str) -> None:
     """Remove a folder if nothing is left in it."""
     with _translated(path), contextlib.suppress(FileNotFoundError):
@@ -156,7 +163,7 @@ def drop_empty_folder(path: str) -> None:
 def lock(path: str) -> Iterator[None]:
     """Hold the right to change things on this computer; raises `HaSshError` (`another-run`) while another process holds it."""
     with _translated(path):
-        _make_folder(Path(path).parent)
+        make_folder(Path(path).parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     try:
         if not _take(handle):
@@ -215,13 +222,6 @@ def _write_all(handle: int, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     while data:
         data = data[os.write(handle, data) :]
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder and its missing parents, each private."""
-    if not path.exists():
-        _make_folder(path.parent)
-        path.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
 
 
 def _stat_of_file(path: str) -> os.stat_result | None:
