@@ -212,6 +212,7 @@ def test_a_certificate_is_pinned_and_another_one_is_noticed(tmp_path: Path, auth
         assert f"`--tls-fingerprint {shown(fingerprint)}`" in refused.said, refused
         done = computer.ha_ssh(*SETUP, "--url", computer.running.url, "--tls-fingerprint", fingerprint)
         assert done.code == 0, done
+        assert f"--url {computer.running.url} --tls-fingerprint {shown(fingerprint)}" in done.report["same_run"]
         assert computer.ha_ssh("doctor", "--json").code == 0
         wrong = ":".join(["AB"] * 32)
         mismatch = computer.ha_ssh(*SETUP, "--tls-fingerprint", wrong)

@@ -885,9 +885,15 @@ def last_of(want: Want) -> dict[str, Any]:
     return {id: value for id, value in chosen.items() if value is not None}  # noqa: A001 - the question's id
 
 
-def same_run(answers: Answers, *, url: str | None, accepted: Sequence[Risk] = ()) -> str:
-    """Return the same run as one non-interactive command; secrets stand as the files they would come from."""
+def same_run(
+    answers: Answers, *, url: str | None, accepted: Sequence[Risk] = (), where: Mapping[str, str | None] | None = None
+) -> str:
+    """Return the same run as one non-interactive command; secrets stand as the files they would come from.
+
+    `where` are flags about the way to the house, with their values.
+    """
     words = ["ha-ssh", "setup", *(("--url", url) if url else ())]
+    words += [word for name, value in (where or {}).items() if value for word in (name, value)]
     chosen = {id: answers.said(id) for id in answers}  # noqa: A001 - the question's id
     for clause in SETUP:
         value = chosen.get(clause.id)

@@ -232,7 +232,13 @@ async def _converge(
     report = report_on("setup", entered, done, tools, want)
     if nobody:
         report.error = ErrorReport(code=nobody[0].code, message=nobody[0].message, hints=nobody[0].hints)
-    report.same_run = same_run(answers, url=entered.url, accepted=tuple(sorted(want.accepted)))
+    where = {
+        "--house": tools.options.house,
+        "--ssh-host": tools.options.ssh_host,
+        "--ca-file": entered.trust.ca_file,
+        "--tls-fingerprint": entered.trust.fingerprint,
+    }
+    report.same_run = same_run(answers, url=entered.url, accepted=tuple(sorted(want.accepted)), where=where)
     if tools.options.demo:
         report.same_run = report.same_run.replace(f"--url {entered.url}", "--demo")
     if report.exit == Exit.OK:
