@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SSH_PORT = 22
 """The port that SSH has where none is named; `known_hosts` leaves it out."""
 
+_A_WHILE = 2.5
+"""Seconds for which the house's word on its apps is waited for before SSH is tried where it was."""
 _LOG_SECONDS = 2.0
 """How long the app's log may take to show that somebody was turned away."""
 SETTING_KEYS = ("options", "network", "boot", "watchdog", "auto_update")
@@ -300,6 +302,13 @@ class AppLog:
         return cls(lines={slug: logs.lines_of(await at.reader.log(slug)) for slug in installed})
 
 
+def log_of(facts: Facts, app: App) -> tuple[str, ...]:
+    """Return what is known of an app's log: nothing where it cannot be read, or where a plan is still to add to it."""
+    log = facts.get(AppLog)
+    lines: Any = log.lines.get(app.slug, ()) if isinstance(log, AppLog) else ()
+    return () if isinstance(lines, Later) else tuple(lines)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proof:
     """What shows that it is the app: its own log, read over this channel (`https`, `http`, `inside`), shows our very login."""
@@ -358,18 +367,29 @@ class Doors:
 
     @classmethod
     async def look(cls, at: At) -> Self:
-        """Make one connection to each port; log in where there is a key, else read the banner."""
-        key = await _key_or_none(at)
+        """Make one connection to each port; log in where there is a key, else read the banner.
+
+        Where the house leaves its answer open for a while, the remembered door is looked at meanwhile.
+        """
+        key, apps = await _key_or_none(at), asyncio.ensure_future(at(Apps))
+        known, early = remembered(at.target), None
+        if known is not None:
+            await asyncio.wait({apps}, timeout=_A_WHILE)
+            if not apps.done() or apps.exception():
+                early = await _look_at_door(at, known, key, log=False)
         try:
-            apps = (await at(Apps)).by_slug.values()
+            seen = (await apps).by_slug.values()
         except CannotLook:
-            app = remembered(at.target)
-            if app is None:
+            if known is None or early is None:
                 raise
-            return cls(by_slug={app.slug: await _look_at_door(at, app, key, log=False)})
-        tried = _worth_a_try(apps, key, at.target.identity)
-        doors = await asyncio.gather(*(_look_at_door(at, app, key) for app in tried))
-        return cls(by_slug={app.slug: door for app, door in zip(tried, doors, strict=True)})
+            return cls(by_slug={known.slug: early})
+        doors = {}
+        open_ones = [app for app in seen if app.installed and app.running and app.may_be_visited]
+        if early is not None and known is not None:
+            doors = {app.slug: early for app in open_ones if _same_door(app, known)}
+            open_ones = [app for app in open_ones if app.slug not in doors]
+        looked = await asyncio.gather(*(_look_at_door(at, app, key) for app in open_ones))
+        return cls(by_slug=doors | {app.slug: door for app, door in zip(open_ones, looked, strict=True)})
 
     def of(self, app: App) -> Door:
         """Return the door of an app; raises `CannotLook` where it has none."""
@@ -384,6 +404,11 @@ def _worth_a_try(apps: Iterable[App], key: MyKey | None, identity: str | None) -
     running = [app for app in apps if app.installed and app.running and app.may_be_visited]
     public = key.public if key else None
     return tuple(app for app in running if app is running[0] or holds_key(app.serving.keys, public, identity))
+
+
+def _same_door(app: App, other: App) -> bool:
+    one, two = app.serving, other.serving
+    return (app.slug, one.port, one.user) == (other.slug, two.port, two.user)
 
 
 def remembered(target: Target) -> App | None:
@@ -648,7 +673,8 @@ class SshConfig:
         except HaSshError as error:
             if error.code != "ssh-config-broken":
                 raise
-            return cls(complaint=error.message)
+            said = error.message.partition("configuration: ")[2] or error.message
+            return cls(complaint="\n".join(line.strip() for line in said.splitlines()))
 
 
 ALIAS_KEYS = (

@@ -429,6 +429,10 @@ class _OneLogin(asyncssh.SSHServer):
         async def stdin() -> bytes:
             return (await process.stdin.read()).encode("utf-8", "surrogateescape")
 
+        if self._house.foreign:
+            process.stderr.write("sh: not found\n")
+            process.exit(127)
+            return
         ended = await self._inside.shell(self._slug, self._user).run(command, stdin)
         process.stderr.write(ended.err.decode("utf-8", "surrogateescape"))
         process.stdout.write(ended.out.decode("utf-8", "surrogateescape"))
