@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import ALWAYS_SO, App, AppLog, Apps
+from ha_ssh.core.facts import ALWAYS_SO, App, AppLog, Apps, log_of
 from ha_ssh.core.house_facts import Resolution
 from ha_ssh.core.model import (
     Check,
@@ -96,12 +96,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 
 def _damage(facts: Facts, app: App) -> str | None:
-    resolution, log = facts.get(Resolution), facts.get(AppLog)
+    resolution = facts.get(Resolution)
     if not isinstance(resolution, NotKnown):
         issue = resolution.of("missing_image", "corrupt_docker", reference=app.slug)
         if issue is not None:
             return issue.text
-    reason = None if isinstance(log, NotKnown) else logs.fatal(log.lines.get(app.slug, ()))
+    reason = logs.fatal(log_of(facts, app))
     return f"its log: {reason.line}" if reason is not None and reason.code == "image-broken" else None
 
 

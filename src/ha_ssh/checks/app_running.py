@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps
+from ha_ssh.core.facts import App, AppLog, Apps, log_of
 from ha_ssh.core.house_facts import SupervisorLog
 from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
-_FAILURES = {
-    "no-login": "no-creds",
-    "port-busy": "port-busy",
-    "port-disabled": "port-null",
-    "user-empty": "user-empty",
-    "user-taken": "user-taken",
-}
-"""The known failures by the reason that the app's log gives, where no other truth has found them in the settings."""
+_FAILURES = {"no-login": "no-creds", "sftp-needs-root": "sftp-needs-root", "user-empty": "user-empty"}
+"""The known failures by the reason that the app would give for refusing its settings."""
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
@@ -28,27 +22,24 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if app.running:
         return ok(f"{app.flavour.name} is running")
     says = f"{app.flavour.name} is not running (state `{app.state}`)"
-    reason = _reason(facts, app)
-    if reason is not None and reason.code in _FAILURES:
-        evidence, failure = (f"/addons/{app.slug}/info: state {app.state}", f"its log: {reason.line}"), _FAILURES[reason.code]
-        return wrong(f"{says}: {reason.says}", CHECK.why, *evidence, fix=_complete(app), failure=failure)
     refusal = app.flavour.refuses(app.settings)
     if refusal is not None:
-        return wrong(says, "with these settings it refuses to run", f"it would say: {refusal}", fix=_complete(app))
+        return _refused(app, says, refusal)
     if app.state != "error":
         return wrong(says, CHECK.why, f"/addons/{app.slug}/info: state {app.state}", fix=_start(facts, app))
+    reason = logs.fatal(log_of(facts, app))
     if reason is not None:
         known = "its log gives a reason that is not recognised" if reason.code == "unrecognised" else "its log says why"
         return wrong(f"{says}; {known}: {reason.says}", CHECK.why, f"its log: {reason.line}", fix=_start(facts, app))
     return _silent(facts, app, says)
 
 
-def _reason(facts: Facts, app: App) -> logs.Reason | None:
-    """Return why its latest start failed, as its log says; one that somebody stopped has no reason."""
-    log = facts.get(AppLog)
-    if isinstance(log, NotKnown) or app.state != "error":
-        return None
-    return logs.fatal(log.lines.get(app.slug, ()))
+def _refused(app: App, says: str, refusal: str) -> Verdict:
+    """It would not run with the settings that are saved, whatever the log says of earlier ones."""
+    reason = logs.fatal((refusal,))
+    failure = _FAILURES.get(reason.code, "") if reason is not None else ""
+    evidence = (f"/addons/{app.slug}/info: state {app.state}", f"with these settings it says: {refusal}")
+    return wrong(says, "with these settings it refuses to run", *evidence, fix=_complete(app), failure=failure)
 
 
 def _silent(facts: Facts, app: App, says: str) -> Verdict:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps
-from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.facts import App, AppLog, Apps, log_of
+from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable, Flavour
@@ -34,10 +34,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def _reason(facts: Facts, app: App) -> logs.Reason | None:
     """Return why its latest start failed, as its log says; one that runs, or that somebody stopped, has no reason."""
-    log = facts.get(AppLog)
-    if isinstance(log, NotKnown) or app.state != "error":
-        return None
-    return logs.fatal(log.lines.get(app.slug, ()))
+    return logs.fatal(log_of(facts, app)) if app.state == "error" else None
 
 
 def _cure(app: App, reason: logs.Reason) -> Fix:

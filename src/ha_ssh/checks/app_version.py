@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import ALWAYS_SO, App, AppLog, Apps, after_start
+from ha_ssh.core.facts import ALWAYS_SO, App, AppLog, Apps, after_start, log_of
 from ha_ssh.core.model import (
     Check,
     Consent,
@@ -16,7 +16,6 @@ from ha_ssh.core.model import (
     Home,
     IfFailed,
     Level,
-    NotKnown,
     Scope,
     Show,
     Stage,
@@ -113,8 +112,7 @@ def _flaw(facts: Facts, app: App) -> tuple[Flaw | None, str]:
         says = "is too old to let the `ha` command ask the Supervisor (`403: forbidden`)"
         evidence = f"/addons/{app.slug}/info: hassio_role {app.role}"
         return Flaw(failure="stale-cli", since="0", mended="", says=says, level=Level.WARN), evidence
-    log = facts.get(AppLog)
-    lines = () if isinstance(log, NotKnown) else logs.since_start(log.lines.get(app.slug, ()))
+    lines = logs.since_start(log_of(facts, app))
     modes = next((refusal.line for refusal in logs.refusals(lines) if refusal.code == "modes"), None)
     if modes is not None:
         says = "refuses keys, since others could write to its own key file"

@@ -24,6 +24,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     return wrong(
         f"`boot` is `{now}`, not `{wanted}`",
         CHECK.why,
+        f"/addons/{app.slug}/info: boot {now}",
         fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)),
         failure="boot-manual" if want.boot else "",
     )

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps
-from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.facts import App, AppLog, Apps, log_of
+from ha_ssh.core.model import Check, Consent, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable, Flavour
@@ -19,14 +19,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
     """Compare the app's user name with the wanted one, and with what the app can create."""
     app = facts[Apps].chosen(want.app)
     user = app.serving.user
-    if want.username is not None and want.username.lower() != user:
-        return _another(want.username, app)
     if not user:
         return wrong(
             "the app has no login name, so it does not start",
             CHECK.why,
             "settings: `username` is empty",
-            fix=_default(app),
+            fix=_default(app, want.username),
             failure="user-empty",
         )
     evidence = _refused(facts, app)
@@ -35,9 +33,11 @@ def judge(want: Want, facts: Facts) -> Verdict:
             f"the app cannot create the user `{user}`, so it does not start",
             "the name is taken by the app's own system, or has signs that are not allowed",
             evidence,
-            fix=_default(app),
+            fix=_default(app, want.username),
             failure="user-taken",
         )
+    if want.username is not None and want.username.lower() != user:
+        return _another(want.username, app)
     return ok(f"the login name is `{user}`")
 
 
@@ -54,15 +54,12 @@ def _refused(facts: Facts, app: App) -> str | None:
     """Return what shows that the name cannot be created: its signs, or the log of an app that is down."""
     if not _CREATABLE.fullmatch(app.serving.user):
         return f"settings: `username` is `{app.serving.user}`"
-    log = facts.get(AppLog)
-    if app.running or isinstance(log, NotKnown):
-        return None
-    reason = logs.fatal(log.lines.get(app.slug, ()))
+    reason = None if app.running else logs.fatal(log_of(facts, app))
     return f"its log: {reason.line}" if reason is not None and reason.code == "user-taken" else None
 
 
-def _default(app: App) -> Fix:
-    name = app.flavour.default_username
+def _default(app: App, wanted: str | None = None) -> Fix:
+    name = wanted or app.flavour.default_username
     edit = app.flavour.set_username(name)
     if edit is None or name == app.serving.user:
         return tell("choose another name", "`ha-ssh setup --username NAME`, with small letters, digits, `-` and `_`")

@@ -43,7 +43,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
         fix = tell("prove a login by key first", "put right what keeps the key out, then `ha-ssh setup` clears the password")
         return wrong("a password is still set, and no login by key is proven yet", CHECK.why, fix=fix)
     fix = Fix(does="clear the password", slug=app.slug, edits=(app.flavour.set_password(None),))
-    return wrong("a password is still set", CHECK.why, fix=fix, failure="" if app.serving.password_login else "pw-ignored")
+    if app.serving.password_login:
+        return wrong("a password is still set", CHECK.why, "settings: a password", fix=fix)
+    evidence = "settings: a key and a password, of which this app takes only the key"
+    return wrong("a password is still set", CHECK.why, evidence, fix=fix, failure="pw-ignored")
 
 
 def _replaced(wanted: SecretRef, app: App, facts: Facts) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps
+from ha_ssh.core.facts import App, AppLog, Apps, log_of
 from ha_ssh.core.house_facts import PortHolders, Resolution
 from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
 
@@ -43,13 +43,13 @@ def _holder(facts: Facts, port: int | None) -> str | None:
 def _evidence(facts: Facts, app: App, port: int, holder: str | None) -> tuple[str, ...] | None:
     """Return what shows that the port is taken: who has it; after a start that failed, the Supervisor's or the app's words."""
     found = [f"/addons: {holder} has port {port}"] if holder else []
-    resolution, log = facts.get(Resolution), facts.get(AppLog)
+    resolution = facts.get(Resolution)
     if app.state == "error" and not isinstance(resolution, NotKnown):
         issue = resolution.of("port_conflict", reference=app.slug)
         if issue is not None and issue.extra.get("port") in {None, port}:
             found.append(f"{issue.text}, port {port}")
-    if app.state == "error" and not isinstance(log, NotKnown):
-        reason = logs.fatal(log.lines.get(app.slug, ()))
+    if app.state == "error":
+        reason = logs.fatal(log_of(facts, app))
         if reason is not None and reason.code == "port-busy" and (f" {port} " in reason.line or "port" not in reason.line):
             found.append(f"its log: {reason.line}")
     return tuple(found) or None

@@ -43,7 +43,7 @@ def _not_known(found: NotKnown) -> Verdict:
             return wrong(says, CHECK.why, "get_config: `hassio` is not loaded", fix=_ELSEWHERE, failure="no-supervisor")
         case "no-answer":
             says = "the Supervisor did not answer in time"
-            return unknown(says, CHECK.why, found.reason, fix=_AGAIN, failure="ws-timeout")
+            return wrong(says, CHECK.why, found.reason, fix=_AGAIN, failure="ws-timeout")
         case _:
             fix = tell("see why", *found.hints) if found.hints else None
             return unknown(f"could not look: {found.reason}", CHECK.why, found.code, fix=fix)

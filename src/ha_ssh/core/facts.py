@@ -717,7 +717,9 @@ class Alias:
         by_its_keys = untried and (name == at.target.ssh_url or await _is_locked(at))
         if not by_its_keys and not any(door.admitted for door in doors):
             return cls(name=name, resolved=resolved)
-        return cls(name=name, resolved=resolved, login=await at.reader.own_login(name, at.target.passphrase))
+        identity = at.target.identity if name == at.target.ssh_url else None
+        login = await at.reader.own_login(name, at.target.passphrase, identity=identity)
+        return cls(name=name, resolved=resolved, login=login)
 
 
 async def _is_locked(at: At) -> bool:

@@ -79,11 +79,12 @@ class Running:
         self.core.catch_up()
 
     def call(self, change: Callable[[], T]) -> T:
-        """Change the house by hand from another thread, then catch up."""
+        """Change the house by hand from another thread, and wait until everything that comes of it has come."""
 
         async def there() -> T:
             result = change()
             self.catch_up()
+            await self.house.settled()
             return result
 
         return asyncio.run_coroutine_threadsafe(there(), self.loop).result()
