@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
+from ha_ssh.world.clock import SystemClock
+from ha_ssh.world.journal import FileJournal
+
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping
 
+    from ha_ssh.core.model import JournalRun
     from ha_ssh.sim.house import App, House
     from ha_ssh.sim.running import Running
 
@@ -138,11 +142,7 @@ class Computer:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a process of this computer knows: nothing of the person who runs the tests."""
-        kept = {
-            name: os.environ[name]
-            for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH")
-            if name in os.environ
-        }
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH") if name in os.environ}
         own = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"), "HA_SSH_PROFILE": str(self.profile)}
         token = {"HA_SSH_TOKEN": self.token} if self.token else {}
         return kept | own | token | dict(more or {})
@@ -226,6 +226,10 @@ class Computer:
     def everything(self) -> tuple[Any, Any]:
         """House and files as they are now."""
         return self.snapshot(), self.files()
+
+    def journal(self) -> tuple[JournalRun, ...]:
+        """Every run that the journal knows of."""
+        return FileJournal(str(self.profile / "state" / "journal"), SystemClock()).runs()
 
     def put(self, name: str, content: str | bytes, mode: int = 0o600) -> Path:
         """Put a file into what stands for `~/.ssh`."""

@@ -186,8 +186,7 @@ def test_a_house_that_is_gone_when_things_are_to_be_put_back(computer: Computer,
     assert computer.snapshot()["apps"]["core_ssh"]["options"]["authorized_keys"]
 
     computer.turn(lambda house: setattr(house.knobs, "core_down", False))
-    pending = computer.ha_ssh("undo", "--list", "--json").report["runs"]
-    assert [run["state"] for run in pending] == ["open"]
+    assert [run.state for run in computer.journal()] == ["open"]
     undone = computer.undo()
     assert undone.code == 0, undone
     assert computer.snapshot() == before

@@ -42,7 +42,8 @@ def secrets_of(computer: Computer) -> dict[str, bytes]:
         found[f"{name} in base64"] = base64.b64encode(name.encode())[:-3]
     key = computer.ssh / "id_ha_ssh_home"
     if key.exists():
-        private = form.load_ssh_private_key(key.read_bytes(), PASSPHRASE.encode())
+        lock = PASSPHRASE.encode() if b"YmNyeXB0" in key.read_bytes() else None  # "bcrypt", the way it is locked
+        private = form.load_ssh_private_key(key.read_bytes(), lock)
         raw = private.private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())  # type: ignore[union-attr]
         found |= {"key": raw, "key in hex": raw.hex().encode(), "key file": key.read_bytes().splitlines()[2]}
     return found
@@ -103,6 +104,8 @@ def test_a_run_with_every_secret_tells_none(computer: Computer, form_of_output: 
     assert PASSWORD in (computer.profile / VAULT).read_text()  # so that an undo can bring it back
     nothing_is_told(computer, done)
     everything_is_private(computer)
+    if "--json" not in form_of_output:
+        return
     listed = computer.ha_ssh("undo", "--list")
     doctor = computer.ha_ssh("doctor", "--json", "--verbose", env={"HA_SSH_PASSPHRASE": PASSPHRASE})
     undone = computer.ha_ssh("undo", "--yes", "--verbose")
