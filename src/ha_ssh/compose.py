@@ -125,6 +125,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     from ha_ssh.flows.tools import Tools
     from ha_ssh.world import files
     from ha_ssh.world.clock import SystemClock
+    from ha_ssh.world.detours import Detours
     from ha_ssh.world.ha.ways import Ways
     from ha_ssh.world.home import RealHome
     from ha_ssh.world.journal import FileJournal
@@ -150,6 +151,14 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         stack.push_async_callback(home.close)
         return home
 
+    detours = Detours(
+        where.places,
+        vault,
+        clock,
+        opened=lambda home: stack.push_async_callback(home.close),
+        environment={} if options.demo else os.environ,
+    )
+
     def outside(why: HaSshError, network: bool) -> Home:
         return RealHome(None, where.places, vault, clock, why=why, network=network)
 
@@ -163,6 +172,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         places=where.places,
         ways=ways,
         connect=connect,
+        detours=detours,
         outside=outside,
         keys=lambda: _keys_in(where.places.ssh_dir),
         comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",

@@ -46,6 +46,7 @@ class Passage:
     """A route that answers what it is told to."""
 
     url = "https://house.example"
+    channel = "https"
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Core
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, warn, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -59,6 +59,11 @@ _WAYS: dict[str, tuple[str, ...]] = {
 _NOT_ASKED = frozenset({"no-address", "no-api", "no-house", "no-sign-in"})
 """The codes of a house that nobody signed in to: nothing is known against it."""
 
+_LOOK_AT_CORE = tell(
+    "see why Home Assistant does not answer",
+    "by SSH: `ha core logs` tells what it met, `ha core check` whether its configuration is sound",
+    "then `ha core restart`",
+)
 _ANY_WAY = ("make it reachable", "open the address in a browser on this computer", "give the right one with `--url`")
 
 
@@ -72,6 +77,11 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         evidence = f"{core.code}: {core.reason}"
         says = f"no way into Home Assistant at {facts.target.url}: {core.reason}"
         return wrong(says, CHECK.why, evidence, fix=_way(core, failure), failure=failure)
+    if core.state.detour == "ssh":
+        says = f"Home Assistant does not answer at {facts.target.url}; its Supervisor was asked through the SSH login instead"
+        return warn(says, "SSH works without Home Assistant Core, and its Supervisor does too", fix=_LOOK_AT_CORE)
+    if core.state.detour:
+        return ok(f"the Supervisor answers, asked from inside the house (Home Assistant {core.state.version})")
     return ok(f"Home Assistant {core.state.version} answers at {facts.target.url}")
 
 

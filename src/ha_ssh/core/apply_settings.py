@@ -183,7 +183,7 @@ class ApplySettings:
             except Unreachable:
                 return None
 
-        return bool(await home.until("the app to start", new_lines, limit=_LOST_SECONDS))
+        return bool(await home.until("the app to start", new_lines, limit=_SETTLE_SECONDS))
 
     async def _settle(self, home: Home, log_before: str) -> None:
         """Wait until sshd listens, or the app has failed late (a start that answers success says nothing of sshd)."""

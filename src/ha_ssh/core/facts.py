@@ -490,7 +490,8 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
         host_keys=session.host_keys,
     )
     now = at.reader.clock.date()
-    if before is None and await _is_known_host(at, app, session):
+    # A log that is read through this very server proves nothing about it; that it owns the key that was pinned does.
+    if (before is None or at.reader.channel == "ssh") and await _is_known_host(at, app, session):
         proof, tainted = Proof(channel="ssh", method="known-host", line=keys.fingerprint(session.host_key), at=now), False
     else:
         seen, unproven = await _seen_in_log(at.reader, app, key, session, before)

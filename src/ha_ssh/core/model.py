@@ -81,6 +81,8 @@ class Target:
     """The name under which the house is remembered; names the included file and the host key."""
     machine_id: str | None = None
     """The machine that was there when the house was remembered."""
+    rides_on: str | None = None
+    """The SSH app that carries this very run, or that it runs in: a restart of it cuts the branch that we sit on."""
     ssh_port: int | None = None
     """The port that SSH had when the house was remembered, or that somebody names; counts only where the apps cannot be seen."""
     ssh_user: str | None = None
@@ -251,6 +253,10 @@ class Facts:
     def without(self, kind: type[Any], why: NotKnown) -> Facts:
         """Return these facts with one of them unknown."""
         return Facts(self.target, self._known | {kind: why}, fresh=self.fresh)
+
+    def aimed_at(self, target: Target) -> Facts:
+        """Return these facts with another aim, under which the same was looked at."""
+        return Facts(target, self._known, fresh=self.fresh)
 
     def refreshed(self, slug: str) -> Facts:
         """Return these facts, knowing that this run (re)started an app."""
@@ -665,6 +671,8 @@ class CoreState:
     components: tuple[str, ...] = ()
     has_supervisor: bool = True
     tls: bool = False
+    detour: str = ""
+    """Where not Core itself was asked but the Supervisor: how that was reached, `inside` or `ssh`."""
 
 
 class SshTrouble(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.apply_settings import ApplySettings
@@ -93,8 +93,8 @@ class _Draft:
 
     def take(self, check: Check, fix: Fix) -> None:
         """Add a fix, and expect what it will make true."""
+        risks = tuple(risk for risk in (fix.risk, _cut(fix, self.facts)) if risk)
         for step in fix.steps:
-            risks = (fix.risk,) if fix.risk else ()
             planned = PlannedStep(step=step, because=(check.id,), risks=risks, preview=step.preview(self.facts))
             before = self.here if check.stage is Stage.COMPUTER else self.before
             (self.behind if self.edits else before).append(planned)
@@ -104,7 +104,7 @@ class _Draft:
                 self.origin = self.facts
             self.edits.setdefault(fix.slug, []).extend(fix.edits)
             self.causes.setdefault(fix.slug, []).append(check.id)
-            self.risks.setdefault(fix.slug, []).extend([fix.risk] if fix.risk else [])
+            self.risks.setdefault(fix.slug, []).extend(risks)
             app = self.facts[Apps].by_slug[fix.slug]
             settings = ApplySettings.of(app, *fix.edits).edited(app.settings)
             self.facts = after_start(self.facts, fix.slug, settings)
@@ -118,6 +118,20 @@ class _Draft:
             because = tuple(dict.fromkeys(self.causes[slug]))
             saves.append(PlannedStep(step=step, because=because, risks=tuple(dict.fromkeys(self.risks[slug])), preview=preview))
         return (*self.before, *self.here, *saves, *self.behind)
+
+
+def _unaccepted(fix: Fix, want: Want, facts: Facts) -> Risk | None:
+    """Return a risk of the fix that nobody has accepted."""
+    own = fix.risk if fix.consent is Consent.ASK else None
+    return next((risk for risk in (own, _cut(fix, facts)) if risk is not None and risk not in want.accepted), None)
+
+
+def _cut(fix: Fix, facts: Facts) -> Risk | None:
+    """Return the risk of restarting the very app that carries us."""
+    app = facts.target.rides_on
+    restarted = {fix.slug} if fix.edits or fix.restart else set()
+    restarted |= {getattr(step, "slug", None) for step in fix.steps}
+    return Risk.CUT_BRANCH if app is not None and app in restarted else None
 
 
 def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:
@@ -150,8 +164,8 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:
         elif fix.consent is Consent.TELL:
             told.append(Finding(check=check, verdict=verdict))
             stuck.update({check.id} if verdict.level in {Level.WRONG, Level.UNKNOWN} else ())
-        elif fix.consent is Consent.ASK and fix.risk is not None and fix.risk not in want.accepted:
-            unaccepted.append(Finding(check=check, verdict=verdict))
+        elif (risk := _unaccepted(fix, want, draft.facts)) is not None:
+            unaccepted.append(Finding(check=check, verdict=replace(verdict, fix=replace(fix, consent=Consent.ASK, risk=risk))))
             stuck.add(check.id)
         else:
             draft.take(check, fix)

@@ -10,7 +10,18 @@ from ha_ssh.core.errors import HaSshError, MissingAnswer
 from ha_ssh.core.model import SshTrouble
 from ha_ssh.core.options import Trust
 from ha_ssh.core.secret import Secret
-from ha_ssh.flows.enter import Met, Reached, credentials_for, meet, ssh_host_of, stay_signed_in, target_of
+from ha_ssh.flows.enter import (
+    Met,
+    Reached,
+    credentials_for,
+    may_ride,
+    meet,
+    mind_a_core_that_is_down,
+    ssh_host_of,
+    stay_signed_in,
+    target_of,
+    through_ssh,
+)
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Home, Target
@@ -43,8 +54,24 @@ async def approach(tools: Tools) -> Approached:
     if options.no_input and not options.url and known is None:
         return await _with_home(tools, _NOWHERE, HaSshError("no-house", "no house is named, and none is remembered", *_NAME_IT))
     met = await meet(tools, only_looks=True)
+    if met.inside:
+        return await _with_home(tools, met, tools.detours.inside())
     entered = await _entered(tools, met)
+    if may_ride(met) and (riding := await _past_core(tools, met, entered)) is not None:
+        came = await _with_home(tools, met, riding.home)
+        return replace(came, rides_on=riding.rides_on, target=replace(came.target, rides_on=riding.rides_on))
     return await _with_home(tools, met, entered)
+
+
+async def _past_core(tools: Tools, met: Met, entered: Home | HaSshError) -> Reached | None:
+    """The house through its SSH app, where Core is down."""
+    try:
+        if isinstance(entered, HaSshError):
+            raise entered
+        await mind_a_core_that_is_down(entered)
+    except HaSshError as error:
+        return await through_ssh(tools, met, error)
+    return None
 
 
 def _by_memory(tools: Tools, known: KnownHouse | None) -> Met:

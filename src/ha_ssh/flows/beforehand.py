@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.facts import Apps, Core, Supervisor
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ha_ssh.core.model import Reader, Show, Want
+    from ha_ssh.flows.tools import Tools
 
 WAKING_SECONDS = 240.0
 """How long a house is waited for that is starting, updating or making a backup."""
@@ -122,6 +126,41 @@ async def _told(reader: Reader, endpoint: str) -> dict[str, Any]:
     except HaSshError:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+# --------------------------------------------------------------------------------------------------- what carries us
+
+
+async def carried(tools: Tools, reader: Reader, facts: Facts) -> Facts:
+    """Return the facts, aimed with the SSH app in mind that carries this run, where one does: a restart would cut it off."""
+    app = facts.target.rides_on or await tools.detours.app(tools.flavours) or await _forwarding(reader, facts)
+    return facts.aimed_at(replace(facts.target, rides_on=app))
+
+
+async def _forwarding(reader: Reader, facts: Facts) -> str | None:
+    """Return the app that may forward the address of the house: one of this computer's own, and not of the house's."""
+    apps = facts.get(Apps)
+    host = urlsplit(facts.target.url).hostname or ""
+    if isinstance(apps, NotKnown) or not _is_loopback(host):
+        return None
+    forwarding = [app.slug for app in apps.by_slug.values() if app.running and app.may_be_visited and app.serving.forwarding]
+    if not forwarding:
+        return None
+    network = await _told(reader, "/network/info")
+    own = {
+        str(address).partition("/")[0]
+        for interface in network.get("interfaces") or ()
+        for family in ("ipv4", "ipv6")
+        for address in (interface.get(family) or {}).get("address") or ()
+    }
+    return None if host in own else forwarding[0]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 # ---------------------------------------------------------------------------------------------------------------- ports

@@ -15,6 +15,7 @@ from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan,
 from ha_ssh.core.planner import diagnose, in_order
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.flows.approach import OFFLINE, Approached, approach
+from ha_ssh.flows.beforehand import carried
 from ha_ssh.flows.enter import mind_another_machine
 from ha_ssh.flows.reports import private, report_on, versions
 from ha_ssh.flows.risks import accept_risks
@@ -77,6 +78,7 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
     """Put right what can be put right, then look again."""
     came, facts, want = await _look(tools, checks)
     await mind_another_machine(came, came.home)
+    facts = await carried(tools, came.home, facts)
     resume = await meet_unfinished(tools, came)
 
     async def agree(plan: Plan) -> bool:
@@ -90,7 +92,7 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
     want = await accept_risks(tools, want, facts, checks)
     run = engine.Run(
         command="doctor --fix",
-        target=came.target,
+        target=facts.target,
         want=want,
         home=came.home,
         journal=tools.journal,

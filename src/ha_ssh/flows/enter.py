@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 CLOUD = ".ui.nabu.casa"
 """The end of the names under which Home Assistant Cloud carries HTTPS, and nothing else."""
 _PASSWORD_TRIES = 3
+FROM_INSIDE = "172.30.32.1"
+"""The host of the house, as every app's container sees it."""
+CORE_IS_DOWN = frozenset({"connection-refused", "core-not-answering", "dropped", "no-route", "server-error", "timed-out"})
+"""The errors of a Core that does not answer, though the house may be up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class Met:
     trust: Trust
     trouble: HaSshError | None = None
     """Why it does not answer as it should; only for those who come to look."""
+    inside: bool = False
+    """True where this computer is inside the house, and its Supervisor is asked directly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +48,21 @@ class Reached(Met):
     """The world with a house, as far as it can be reached."""
 
     home: Home
+    rides_on: str | None = None
+    """The SSH app whose login carries everything that is asked of the house, where one does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entered(Reached):
     """A house that somebody is signed in to."""
 
-    credentials: Credentials
+    credentials: Credentials | None
+    """`None` where the way does not lead through Core."""
     ssh_host: str
 
     def target(self, tools: Tools) -> Target:
         """What to look at, as far as it was remembered."""
-        return target_of(tools, self, self.ssh_host)
+        return replace(target_of(tools, self, self.ssh_host), rides_on=self.rides_on)
 
 
 def target_of(tools: Tools, met: Met, ssh_host: str) -> Target:
@@ -79,14 +88,67 @@ async def enter(tools: Tools, *, only_looks: bool = False, anew: bool = False) -
     it is an error, so nothing is ever changed there. With `anew`, a sign-in that is kept already does not count.
     """
     met = await meet(tools, only_looks=only_looks)
-    credentials, fresh = await credentials_for(tools, met, only_looks=only_looks, anew=anew)
-    home = tools.connect(met.url, credentials, met.trust)
+    if met.inside:
+        home = tools.detours.inside()
+        return Entered(**vars(met), home=home, credentials=None, ssh_host=await ssh_host_of(tools, met, home))
+    try:
+        credentials, fresh = await credentials_for(tools, met, only_looks=only_looks, anew=anew)
+        home = tools.connect(met.url, credentials, met.trust)
+        if not only_looks and may_ride(met):
+            await mind_a_core_that_is_down(home)
+    except HaSshError as error:
+        riding = None if only_looks or anew else await through_ssh(tools, met, error)
+        if riding is None:
+            raise
+        return Entered(**vars(riding), credentials=None, ssh_host=await ssh_host_of(tools, met, riding.home))
     if not only_looks:
         await mind_another_machine(met, home)
     if fresh:
         await stay_signed_in(tools, met, home, credentials)
     ssh_host = await ssh_host_of(tools, met, home)
     return Entered(**vars(met), home=home, credentials=credentials, ssh_host=ssh_host)
+
+
+# ------------------------------------------------------------------------------------------------------- past Core
+
+
+def may_ride(met: Met) -> bool:
+    """Return whether an SSH login into this house is remembered."""
+    known = met.known
+    return known is not None and None not in (known.ssh_host, known.ssh_port, known.user, known.identity)
+
+
+async def mind_a_core_that_is_down(home: Home) -> None:
+    """Raise why Core does not answer; whatever else there is to say is told by the looks that follow."""
+    try:
+        await home.core()
+    except HaSshError as error:
+        if error.code in CORE_IS_DOWN:
+            raise
+
+
+async def through_ssh(tools: Tools, met: Met, error: HaSshError) -> Reached | None:
+    """Reach a remembered house whose Core does not answer through its own SSH app; `None` where that is no way either."""
+    known = met.known
+    if known is None or not may_ride(met) or error.code not in CORE_IS_DOWN:
+        return None
+    secret = tools.options.answers.get("passphrase")
+    home = tools.detours.through_ssh(
+        str(known.ssh_host),
+        int(known.ssh_port or 0),
+        str(known.user),
+        str(known.identity),
+        tools.memory.keep("passphrase", secret) if secret else None,
+        target_of(tools, met, str(known.ssh_host)).host_key_alias,
+    )
+    try:
+        await home.core()
+        await mind_another_machine(met, home)
+    except HaSshError as no:
+        tools.show.say(f"{error.message} Its SSH app is no way to it either: {no.message}")
+        return None
+    tools.show.say(f"{error.message} Its SSH app does: everything goes through that login.")
+    return Reached(**vars(met), home=home, rides_on=known.app)
 
 
 # ------------------------------------------------------------------------------------------------------------ which house
@@ -96,7 +158,11 @@ async def meet(tools: Tools, *, only_looks: bool = False) -> Met:
     """Find out which house is meant, and that it is one; nothing secret goes out before."""
     options, memory = tools.options, tools.memory
     known = memory.find(options.house, options.url)
-    address = options.url or (known.url if known else None)
+    address = options.url or (known.url if known else None) or await tools.detours.supervisor()
+    if address is not None and address == await tools.detours.supervisor():
+        known = known or memory.find(None, address)
+        name = options.house or (known.name if known else memory.name_for(address))
+        return Met(url=address, name=name, id=memory.id_for(name), known=known, trust=Trust(), inside=True)
     if address is None:
         address = await _asked_for_address(tools)
         known = memory.find(None, address)
@@ -312,12 +378,14 @@ async def ssh_host_of(tools: Tools, met: Met, home: Home) -> str:
     """Where SSH is looked for: where somebody said, where it was, else at the host of the URL; never in the cloud."""
     told = tools.options.ssh_host or (met.known.ssh_host if met.known else None)
     host = host_of(met.url)
-    if told or not host.endswith(CLOUD):
+    if told or not (met.inside or host.endswith(CLOUD)):
         return told or host
     try:
         address = lan_address(await home.supervisor("/network/info"))
     except HaSshError:
         return host
+    if met.inside:
+        return address or FROM_INSIDE
     if address is None:
         raise HaSshError(
             "no-lan-address",

@@ -38,6 +38,13 @@ async def login(tools: Tools) -> Report:
     with tools.lock(), await _room_for_a_token(tools) as write:
         named = options.token is not None or options.username or options.password is not None or options.browser is not None
         entered = await enter(tools, anew=bool(named) or options.make_token is None)
+        if entered.credentials is None:
+            raise HaSshError(
+                "nobody-signs-in-here",
+                f"Inside the house nobody signs in: its Supervisor at {entered.url} knows this app by its own token.",
+                "name the address of Home Assistant: `--url URL`",
+                exit=Exit.USAGE,
+            )
         who = await _administrator(entered)
         await _remember(tools, entered)
         if write is not None:

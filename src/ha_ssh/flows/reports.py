@@ -138,7 +138,7 @@ def ssh_of(facts: Facts, want: Want, tools: Tools) -> dict[str, Any] | None:
         "alias": name,
         "identity_file": facts.target.identity,
         "command": command_line(tools, name, door.host, door.port, app.serving.user, facts.target.identity),
-        "proof": proof and {"channel": proof.channel, "method": "log", "at": proof.at, "same_machine": proof.same_machine},
+        "proof": proof and {"channel": proof.channel, "method": proof.method, "at": proof.at, "same_machine": proof.same_machine},
     }
 
 

@@ -42,7 +42,7 @@ from ha_ssh.core.model import (
 )
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
-from ha_ssh.flows.beforehand import awake, mind_unhealthy, refuse_what_cannot_be, taken_ports
+from ha_ssh.flows.beforehand import awake, carried, mind_unhealthy, refuse_what_cannot_be, taken_ports
 from ha_ssh.flows.enter import Entered, enter
 from ha_ssh.flows.reports import report_on
 from ha_ssh.flows.risks import accept_risks
@@ -70,6 +70,8 @@ async def setup(tools: Tools) -> Report:
         if await awake(entered.home, tools.show, facts):
             facts = await engine.look(entered.home, target, tools.journal)
         refuse_what_cannot_be(facts)
+        facts = await carried(tools, entered.home, facts)
+        target = facts.target
         answers, seen = tools.options.answers, await _seen(tools, entered, facts)
         while True:
             answers, seen, passphrase = await _interview(tools, entered, answers, seen)

@@ -200,6 +200,28 @@ class Ways(Protocol):
         ...
 
 
+class Detours(Protocol):
+    """The ways to a house that do not lead through Core."""
+
+    async def supervisor(self) -> str | None:
+        """The Supervisor's address, where this computer is inside the house."""
+        ...
+
+    async def app(self, flavours: tuple[Flavour, ...]) -> str | None:
+        """The slug of the app in whose container this very process runs, as far as can be seen."""
+        ...
+
+    def inside(self) -> Home:
+        """The house that this computer is inside of."""
+        ...
+
+    def through_ssh(
+        self, host: str, port: int, user: str, identity: str, passphrase: SecretRef | None, host_key_alias: str
+    ) -> Home:
+        """The house through an SSH login that is made when first asked, to a server whose host keys this computer knows."""
+        ...
+
+
 class Memory(Protocol):
     """The remembered houses, and the secrets of this run."""
 
@@ -263,6 +285,7 @@ class Tools:
     ways: Ways
     connect: Callable[[str, Credentials | None, Trust], Home]
     """The world with the house at an address; nothing is connected before the first look."""
+    detours: Detours
     outside: Callable[[HaSshError, bool], Home]
     """This computer, with SSH (or without any network, for False): whatever else is asked of the house raises that error."""
     keys: Callable[[], tuple[SeenKey, ...]]

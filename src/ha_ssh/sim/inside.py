@@ -22,11 +22,21 @@ class Inside:
     def __init__(self, house: House) -> None:
         self.house = house
         self.token = secrets.token_hex(32)
-        """The `SUPERVISOR_TOKEN` of its containers."""
+        """The `SUPERVISOR_TOKEN` of Core's container."""
+        self._tokens: dict[str, str] = {}
         self.reachable: dict[tuple[str, int], tuple[str, int]] = {}
         """What a forwarded connection may name, and the loopback address that stands for it; nothing else can be reached."""
         self._shared = seed_house()
         self._roots: dict[str, Root] = {}
+
+    def token_of(self, slug: str) -> str:
+        """The `SUPERVISOR_TOKEN` of an app's container."""
+        return self._tokens.setdefault(slug, secrets.token_hex(32))
+
+    def bearer(self, token: str) -> str | None:
+        """Whose token it is: an app's slug, `core`, or `None`."""
+        known = {self.token: "core"} | {its: slug for slug, its in self._tokens.items()}
+        return next((who for its, who in known.items() if secrets.compare_digest(its.encode(), token.encode())), None)
 
     def root(self, slug: str) -> Root:
         """The tree of an app's container."""
@@ -53,7 +63,7 @@ class Inside:
         """Return the shell of a login; one with a terminal becomes root by `sudo -i`, a plain command does not."""
         who = "root" if interactive else user
         self._furnish(slug)
-        token = "" if self.house.knobs.ha_fails else self.token
+        token = "" if self.house.knobs.ha_fails else self.token_of(slug)
         at_once = who == "root" and (interactive or not self.house.knobs.ha_needs_login)
         return login_shell(self.root(slug), who, self.supervisor, token=token, with_token=at_once)
 

@@ -100,7 +100,7 @@ async def serve(
     house.clock = RealClock(house.clock.now(), house.clock.date())
     house.address = host
     inside = Inside(house)
-    supervisor = SupervisorServer(house, inside.token)
+    supervisor = SupervisorServer(house, inside.bearer)
     core = CoreServer(house, front)
     ports = SshPorts(house, host, inside, make_sshd)
     async with contextlib.AsyncExitStack() as stack:

@@ -101,9 +101,9 @@ def _restart_core(house: House) -> dict[str, Any]:
 class SupervisorServer:
     """A listening Supervisor; Core may be put in front of it."""
 
-    def __init__(self, house: House, token: str) -> None:
+    def __init__(self, house: House, bearer: Callable[[str], str | None]) -> None:
         self._house = house
-        self._token = token
+        self._bearer = bearer
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -122,14 +122,16 @@ class SupervisorServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.headers.get("X-Supervisor-Token", "")
-        if request.path != "/supervisor/ping" and not secrets.compare_digest(given.encode(), self._token.encode()):
+        who = self._bearer(given)
+        if request.path != "/supervisor/ping" and who is None:
             return web.Response(status=401, text="401: Unauthorized")
+        path = request.path.replace("/addons/self/", f"/addons/{who}/", 1)
         data = None
         if request.can_read_body:
             with contextlib.suppress(json.JSONDecodeError):
                 data = await request.json()
         try:
-            status, body = await answer(self._house, request.method, request.path, data)
+            status, body = await answer(self._house, request.method, path, data)
         except Dropped:
             return drop(request)
         if isinstance(body, str):

@@ -7,7 +7,6 @@ import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.world import files, keyfiles, ssh
@@ -63,12 +62,7 @@ class RealHome:
     @property
     def channel(self) -> str:
         """How the house is reached: `https`, `http`, `inside` or `ssh`."""
-        from ha_ssh.world.ha.routes import InsideRoute, SshRoute
-
-        route = self._route()
-        if isinstance(route, InsideRoute):
-            return "inside"
-        return "ssh" if isinstance(route, SshRoute) else urlsplit(route.url).scheme
+        return self._route().channel
 
     async def core(self) -> CoreState:
         """Return Core's version and who we are there."""

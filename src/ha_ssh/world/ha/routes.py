@@ -58,6 +58,11 @@ class Route(Protocol):
 
     url: str
 
+    @property
+    def channel(self) -> str:
+        """What carries it: `https`, `http`, `inside` or `ssh`."""
+        ...
+
     async def core(self) -> CoreState:
         """Core's version, and who we are there."""
         ...
@@ -132,6 +137,11 @@ class CoreRoute:
         self._line: _Line | None = None
         self._attempt: asyncio.Task[_Line] | None = None
         self._listeners: list[OnEvent] = []
+
+    @property
+    def channel(self) -> str:
+        """With TLS or without."""
+        return self.url.partition(":")[0]
 
     async def core(self) -> CoreState:
         """Core's version, who we are, and whether there is a Supervisor."""
@@ -407,8 +417,10 @@ def _core_starting() -> HaSshError:
 # ------------------------------------------------------------------------------------------------- the Supervisor's REST
 
 
-class _Rest:
-    """What the two routes to the REST API have in common."""
+class Rest:
+    """What the routes to the REST API have in common."""
+
+    channel = "inside"
 
     def __init__(self, url: str, poll_every: float) -> None:
         self.url = base_of(url)
@@ -418,11 +430,11 @@ class _Rest:
         """Core's version; who asks the Supervisor as an app may do what the app may."""
         info = await self.get("/core/info") or {}
         version = str(info.get("version") or "")
-        return CoreState(url=self.url, version=version, is_admin=True, components=("hassio",), has_supervisor=True)
+        return CoreState(url=self.url, version=version, is_admin=True, components=("hassio",), detour=self.channel)
 
     async def get(self, endpoint: str) -> Any:
         """The Supervisor's answer to a GET."""
-        return _result(*await self._ask("GET", endpoint, None, _LOOK), changing=False)
+        return _result(*await self.ask("GET", endpoint, None, _LOOK), changing=False)
 
     async def post(
         self,
@@ -440,7 +452,7 @@ class _Rest:
 
     async def log(self, slug: str) -> str:
         """The app's log."""
-        status, text = await self._ask("GET", _log_of(slug), None, _LOOK)
+        status, text = await self.ask("GET", _log_of(slug), None, _LOOK)
         if status == 200:
             return strip_colours(text)
         raise _refusal(status, text, changing=False)
@@ -450,14 +462,14 @@ class _Rest:
         return lambda: None
 
     async def _post(self, endpoint: str, data: Mapping[str, Any], limit: float) -> Any:
-        return _result(*await self._ask("POST", endpoint, data, limit), changing=True)
+        return _result(*await self.ask("POST", endpoint, data, limit), changing=True)
 
-    async def _ask(self, method: str, endpoint: str, data: Mapping[str, Any] | None, limit: float) -> tuple[int, str]:
+    async def ask(self, method: str, endpoint: str, data: Mapping[str, Any] | None, limit: float) -> tuple[int, str]:
         """The status and the body of an answer."""
         raise NotImplementedError
 
 
-class InsideRoute(_Rest):
+class InsideRoute(Rest):
     """Straight to the Supervisor, from inside the house: an app's container, with its `SUPERVISOR_TOKEN`."""
 
     def __init__(self, token: Secret, *, url: str = "http://supervisor", poll_every: float = 2.0) -> None:
@@ -469,7 +481,8 @@ class InsideRoute(_Rest):
         """Close the session."""
         await self._web.close()
 
-    async def _ask(self, method: str, endpoint: str, data: Mapping[str, Any] | None, limit: float) -> tuple[int, str]:
+    async def ask(self, method: str, endpoint: str, data: Mapping[str, Any] | None, limit: float) -> tuple[int, str]:
+        """The status and the body of an answer."""
         if method == "GET":
             answer = await self._web.get(endpoint, token=self._token, headers={"Accept": "text/plain, */*"}, limit=limit)
             return answer.status, answer.text
@@ -481,11 +494,13 @@ class InsideRoute(_Rest):
         return answer.status, answer.text
 
 
-class SshRoute(_Rest):
+class SshRoute(Rest):
     """To the Supervisor through an SSH login: the app's container asks it with its own `curl` and its own token.
 
     The token never leaves the container, and no secret is on a command line of this computer.
     """
+
+    channel = "ssh"
 
     def __init__(self, session: Session, *, url: str = "http://supervisor", poll_every: float = 2.0) -> None:
         super().__init__(url, poll_every)
@@ -499,7 +514,8 @@ class SshRoute(_Rest):
         command = f"bash -lc {shlex.quote(script)}" if self._by_profile else script
         return await self._session.run(command, limit=limit + _SLACK)
 
-    async def _ask(self, method: str, endpoint: str, data: Mapping[str, Any] | None, limit: float) -> tuple[int, str]:
+    async def ask(self, method: str, endpoint: str, data: Mapping[str, Any] | None, limit: float) -> tuple[int, str]:
+        """The status and the body of an answer."""
         changing = method == "POST"
         script = _curl_script(method, self.url + endpoint, data, limit)
         try:
