@@ -11,11 +11,14 @@ import pytest
 
 from ha_ssh.core.errors import Exit, HaSshError, UsageError
 from ha_ssh.core.model import WANT_SCHEMA, KeyKind, PasswordWish, Risk, SecretRef, Want
+from ha_ssh.core.options import Trust
 from ha_ssh.world.houses import House, Houses, included_file, load, locations
 
 HOME = House(
     name="home",
     url="https://house.example:8123",
+    id="flat",
+    trust=Trust(ca_file="/home/me/ca.pem", fingerprint="AB:CD"),
     ssh_host="192.168.1.20",
     ssh_port=2222,
     user="root",
