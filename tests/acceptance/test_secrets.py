@@ -44,7 +44,7 @@ def secrets_of(computer: Computer) -> dict[str, bytes]:
     if key.exists():
         lock = PASSPHRASE.encode() if b"YmNyeXB0" in key.read_bytes() else None  # "bcrypt", the way it is locked
         private = form.load_ssh_private_key(key.read_bytes(), lock)
-        raw = private.private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())  # type: ignore[union-attr]
+        raw = private.private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())  # type: ignore[union-attr]  # the run before has made it
         found |= {"key": raw, "key in hex": raw.hex().encode(), "key file": key.read_bytes().splitlines()[2]}
     return found
 

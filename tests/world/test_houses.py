@@ -33,6 +33,7 @@ HOME = House(
         identity="/home/me/.ssh/ha",
         make_key=KeyKind.RSA_4096,
         passphrase=SecretRef("home/passphrase"),
+        new_password=SecretRef("home/new-password"),
         comment="me",
         port=2222,
         username="root",
