@@ -6,8 +6,12 @@ import socket
 import sys
 import threading
 
+SFTP = "/usr/lib/openssh/sftp-server"
+
 
 def main(path: str) -> int:
+    if os.environ.get("SSH_ORIGINAL_COMMAND") == SFTP:
+        os.execv(SFTP, [SFTP, "-R"])  # sees this computer, and may change nothing
     house = socket.socket(socket.AF_UNIX)
     house.connect(path)
     house.sendall(json.dumps({"command": os.environ.get("SSH_ORIGINAL_COMMAND")}).encode() + b"\n")

@@ -87,7 +87,7 @@ def _write_files(folder: Path, house: House, slug: str, inside: Inside) -> Path:
         f"AuthorizedKeysFile {' '.join(str(path) for path in keys)}",
     ]
     if sshd.sftp:
-        lines.append("Subsystem sftp /the/sftp/of/the/simulated/house")
+        lines.append("Subsystem sftp /usr/lib/openssh/sftp-server")
     if sshd.hardened:
         lines += ["Ciphers aes256-gcm@openssh.com,aes128-gcm@openssh.com", "MACs hmac-sha2-256-etm@openssh.com"]
     for path, (_, text) in zip(keys, sshd.key_files, strict=True):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from checks.scenes import Scene, bad, break_by, diagnose, healthy, repair, scenes_of
-from ha_ssh.core.model import Consent, Level
+from checks.scenes import EVERY, Scene, bad, break_by, diagnose, healthy, repair, scenes_of
+from ha_ssh.core import planner
+from ha_ssh.core.facts import Alias, MyKey, SshConfig
+from ha_ssh.core.model import Check, Consent, Level, OwnLogin, Verdict
+from laws.worlds import World, in_loop
 
 OURS = (
     "alias-works", "clients-admitted", "config-there", "copies-files", "forwards", "ha-works", "host-key-pinned", "key-file",
@@ -51,3 +56,116 @@ def test_a_scene_is_put_right_or_told_how_and_stays_so(scene: Scene, slug: str) 
     again = repair(world)
     assert not again.steps
     assert [(one.id, one.level) for one in again.findings] == [(one.id, one.level) for one in done.findings]
+
+
+# ------------------------------------------------------------------------------------------------ what no scene can bring about
+
+
+def check(name: str) -> Check:
+    return next(one for one in EVERY if one.id == name)
+
+
+def judged(world: World, name: str, *facts: object) -> Verdict:
+    """The verdict of one check where some facts are others."""
+    return planner.judge(check(name), world.want, in_loop(world.look()).with_(*facts))
+
+
+def test_a_configuration_that_windows_opens_to_others_is_told_with_its_own_command() -> None:
+    world = healthy("core_ssh")
+    complaint = "Bad owner or permissions on C:\\Users\\anna/.ssh/config"
+    verdict = judged(world, "own-config", SshConfig(complaint=complaint))
+    assert (verdict.level, verdict.failure) == (Level.WRONG, "win-acl")
+    assert verdict.fix is not None
+    assert any("icacls" in way and "anna" in way for way in verdict.fix.instructions)
+
+
+def test_a_complaint_that_is_not_known_is_shown_and_not_explained() -> None:
+    verdict = judged(healthy("core_ssh"), "own-config", SshConfig(complaint="the moon is full"))
+    assert verdict.level is Level.WRONG
+    assert not verdict.failure
+    assert "not recognised" in verdict.says
+    assert verdict.evidence == ("the moon is full",)
+
+
+def test_a_key_on_a_disk_of_windows_has_to_move_since_no_mode_holds_there() -> None:
+    world = healthy("core_ssh")
+    state = replace(in_loop(world.look())[MyKey].state, path="/mnt/c/Users/anna/id", mode=0o777)
+    verdict = judged(world, "key-file", MyKey(state=state, public=state.public))
+    assert verdict.failure == "key-mode"
+    assert verdict.fix is not None
+    assert verdict.fix.consent is Consent.TELL
+    assert "install -m 600" in verdict.fix.instructions[0]
+
+
+@pytest.mark.parametrize("slug", ["a0d7b954_ssh", "core_ssh"])
+def test_the_ssh_of_windows_gets_checksums_that_it_computes_rightly(slug: str) -> None:
+    world = healthy(slug)
+    world.computer.ssh_version = "OpenSSH_for_Windows_9.5p2, LibreSSL 3.8.2"
+    found = bad(diagnose(world))
+    assert [(one.id, one.verdict.failure) for one in found] == [("alias-works", "win-mac")]
+    assert not bad(repair(world).findings)
+    block = next(text for path, (text, *_) in world.computer.snapshot().items() if path.endswith("home.conf"))
+    assert "MACs hmac-sha2-256-etm@openssh.com" in block
+
+
+def test_an_agent_with_many_keys_does_no_harm_through_the_alias() -> None:
+    world = healthy("core_ssh")
+    world.computer.agent = [world.house.keys.make("ed25519").public for _ in range(9)]
+    assert not bad(diagnose(world))
+
+
+def test_without_a_terminal_none_is_missed() -> None:
+    world = healthy("core_ssh")
+    world.house.knobs.terminals = {"vt100"}
+    world.computer.terminal = None
+    assert not bad(diagnose(world))
+    world.computer.terminal = "xterm-kitty; rm -rf ~"
+    assert not bad(diagnose(world))
+
+
+@pytest.mark.parametrize(
+    ("file", "finding", "failure"),
+    [("config", "alias-works", "cfg-read-only"), ("known_hosts", "host-key-pinned", "known-hosts-read-only")],
+)
+def test_a_file_that_cannot_be_written_is_said_and_nothing_is_half_done(file: str, finding: str, failure: str) -> None:
+    world = healthy("core_ssh")
+    places = world.computer.places
+    if file == "config":
+        world.computer.put(places.config, "Host nas\n    User admin\n", 0o400)
+    else:
+        world.computer.put(places.known_hosts, "nas ssh-ed25519 AAAA\n", 0o400)
+    before = world.computer.snapshot()
+    found = bad(diagnose(world))
+    assert (found[0].id, found[0].verdict.failure) == (finding, failure)
+    done = repair(world)
+    assert done.error is None
+    assert world.computer.snapshot() == before
+    assert found[0].verdict.fix is not None
+    assert found[0].verdict.fix.instructions
+
+
+def test_a_login_that_no_row_explains_is_called_that() -> None:
+    world = healthy("core_ssh")
+    facts = in_loop(world.look())
+    alias = replace(facts[Alias], login=OwnLogin(code=255, err="ssh: the cat sat on the keyboard"))
+    verdict = planner.judge(check("own-ssh-works"), world.want, facts.with_(alias))
+    assert "not recognised" in verdict.says
+    assert verdict.evidence == ("ssh: the cat sat on the keyboard",)
+
+
+def test_strangers_from_outside_and_clients_that_came_in_are_no_finding() -> None:
+    world = healthy("core_ssh")
+    app = world.house.app("core_ssh")
+    app.log += ["Invalid user admin from 203.0.113.9 port 4711", "Invalid user pi from 192.168.1.88 port 4712"]
+    assert judged(world, "clients-admitted").failure == "user-wrong"
+    app.log.append(f"Accepted publickey for root from 192.168.1.88 port 4713 ssh2: ED25519 SHA256:{'a' * 43}")
+    assert judged(world, "clients-admitted").level is Level.OK
+
+
+def test_two_faults_are_two_roots() -> None:
+    world = healthy("core_ssh")
+    stage = world.stage()
+    check("key-file").break_it(stage)  # type: ignore[misc] # it has one
+    check("host-key-pinned").faults["hostkey-revoked"](stage)
+    roots = [one.id for one in bad(diagnose(world)) if one.because is None]
+    assert roots == ["key-file", "host-key-pinned"]

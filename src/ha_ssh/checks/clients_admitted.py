@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 _LOOKED_AT = 400
 """How many of the newest lines count."""
 _CLEARED = frozenset({"wrong-user", "too-many"})
-"""What a later login from the same address shows to be over."""
+"""What is no riddle where logins from the same address succeed."""
+
+_HOME = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"))
+)
 
 _KNOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "rsa-sha1": (
@@ -80,16 +84,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
 def _turned_away(lines: Sequence[str]) -> list[logs.Refusal]:
     """Return the refusals that count, the newest first."""
     latest = list(logs.since_start(lines))[-_LOOKED_AT:]
-    admitted: set[str] = set()
-    found: list[logs.Refusal] = []
-    for line in reversed(latest):
-        admitted.update(login.address for login in logs.logins((line,)))
-        found += [
-            one
-            for one in logs.refusals((line,))
-            if one.code in _KNOWN and _is_at_home(one.address) and not (one.code in _CLEARED and one.address in admitted)
-        ]
-    return found
+    admitted = {login.address for login in logs.logins(latest)}
+    return [
+        one
+        for one in reversed(logs.refusals(latest))
+        if one.code in _KNOWN and _is_at_home(one.address) and not (one.code in _CLEARED and one.address in admitted)
+    ]
 
 
 def _is_at_home(address: str | None) -> bool:
@@ -97,9 +97,10 @@ def _is_at_home(address: str | None) -> bool:
     if address is None:
         return True
     try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_private
+        found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
+    return any(found in network for network in _HOME)
 
 
 def _where(refusal: logs.Refusal) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ CHECK = Check(
     title="No client at home is turned away",
     why="the app's log tells what other clients meet, which nobody sees from this computer",
     needs=(Apps, AppLog),
-    rests_on=("own-ssh-works", "alias-works", "login-works", "port-answers"),
+    rests_on=("app-running", "own-ssh-works", "alias-works", "login-works", "port-answers"),
     judge=judge,
     break_it=break_it,
     faults={
