@@ -19,9 +19,8 @@ _LOOKED_AT = 400
 _CLEARED = frozenset({"wrong-user", "too-many"})
 """What is no riddle where logins from the same address succeed."""
 
-_HOME = tuple(
-    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"))
-)
+_AT_HOME = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128")
+_HOME = tuple(map(ipaddress.ip_network, _AT_HOME))
 
 _KNOWN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "rsa-sha1": (
