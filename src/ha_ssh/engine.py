@@ -423,7 +423,7 @@ async def _recover(run: Run, result: Converged, savepoint: int) -> None:
     _stay(result.error)
     run.show.say("putting back what was changed …")
     back = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint)
-    if isinstance(result.error, Unreachable) and result.error.maybe_done and not back.failed:
+    if isinstance(result.error, Unreachable) and result.error.maybe_done and back.undone and not back.failed:
         # The call whose answer got lost may take effect only now: look again, and take that back too.
         try:
             await run.home.clock.sleep(_LATE_SECONDS)

@@ -112,14 +112,18 @@ def test_another_job_is_waited_for(computer: Computer) -> None:
 
 
 def test_a_port_that_is_taken(computer: Computer) -> None:
+    """Who asks for that very port gets a no with the way out; who asks for none gets a free one."""
     before = computer.snapshot()
     computer.turn(lambda house: house.knobs.port_taken.add(2222))
-    ended = computer.setup()
-    went_wrong(computer, ended, {**before, "issues": computer.snapshot()["issues"]})
-    assert "2222" in ended.said
-    assert "--port" in ended.said
-    other = computer.setup("--port", "2233")
-    assert (other.code, other.report["ssh"]["port"]) == (0, 2233), other
+    stopped = computer.setup("--port", "2222")
+    assert stopped.code in {1, 2}, stopped
+    assert "2222" in stopped.said
+    assert "--port" in stopped.said
+    if stopped.code == 1:
+        went_wrong(computer, stopped, {**before, "issues": computer.snapshot()["issues"]})
+    other = computer.setup()
+    assert (other.code, other.result) == (0, "ok"), other
+    assert other.report["ssh"]["port"] != 2222
 
 
 def test_settings_that_are_refused(computer: Computer) -> None:
@@ -172,12 +176,13 @@ def test_somebody_else_behind_the_port_is_never_trusted(computer: Computer) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_house_that_is_gone_when_things_are_to_be_put_back(computer: Computer, number: signal.Signals) -> None:
-    """The wait for it can be ended; the journal then knows, every changing command says so, and `undo` does the rest."""
+    """A second Ctrl-C ends the wait for it; the journal then knows, and `undo` does the rest."""
     before = computer.snapshot()
     computer.turn(lambda house: setattr(house.knobs, "start_seconds", 1.0))
     running = computer.start(*computer.flags())
     running.wait_for(lambda event: event["event"] == "progress" and "to start" in event["what"])
     computer.turn(lambda house: setattr(house.knobs, "core_down", True))
+    running.send(number)
     running.wait_for(lambda event: event["event"] == "progress" and "to put things back" in event["what"])
     running.send(number)
     ended = running.end()

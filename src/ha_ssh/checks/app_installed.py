@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ha_ssh.core.apply_settings import busy_with
 from ha_ssh.core.errors import HaSshError, Unreachable
 from ha_ssh.core.facts import ALWAYS_SO, Apps, Supervisor, settings_of
 from ha_ssh.core.house_facts import Resolution
@@ -96,7 +97,7 @@ class InstallApp:
             nonlocal seen
             if await _installed(home, self.slug):
                 return True
-            if await _worked_on(home, self.slug):
+            if await busy_with(home, self.slug):
                 seen = home.clock.now()
             return False if home.clock.now() - seen > _LOST_SECONDS else None
 
@@ -121,12 +122,6 @@ async def _installed(home: Home, slug: str) -> bool:
             return False
         raise
     return info.get("installed", True) is not False and info.get("version") is not None
-
-
-async def _worked_on(home: Home, slug: str) -> bool:
-    """Return whether the Supervisor has a job for this app."""
-    jobs = (await home.supervisor("/jobs/info")).get("jobs") or ()
-    return any(job.get("reference") == slug and not job.get("done") for job in jobs)
 
 
 def _in_use(options: Any) -> bool:

@@ -176,12 +176,19 @@ class ApplySettings:
 
     async def _begins(self, home: Home, log_before: str) -> bool:
         """Return whether the app starts although the answer to the call got lost: its log then has new lines."""
+        idle_since = home.clock.now()
 
         async def new_lines() -> bool | None:
+            nonlocal idle_since
             try:
-                return bool(logs.new_since(log_before, await home.log(self.slug))) or None
+                if logs.new_since(log_before, await home.log(self.slug)):
+                    return True
+                busy = await busy_with(home, self.slug)
             except Unreachable:
-                return None
+                busy = True
+            if busy:
+                idle_since = home.clock.now()
+            return False if home.clock.now() - idle_since > _LOST_SECONDS else None
 
         return bool(await home.until("the app to start", new_lines, limit=_SETTLE_SECONDS))
 
@@ -201,6 +208,12 @@ class ApplySettings:
         outcome = await home.until("the app to start", settled, limit=_SETTLE_SECONDS)
         if isinstance(outcome, HaSshError):
             raise outcome
+
+
+async def busy_with(home: Home, slug: str) -> bool:
+    """Return whether the Supervisor has a job for this app."""
+    jobs = (await home.supervisor("/jobs/info")).get("jobs") or ()
+    return any(job.get("reference") == slug and not job.get("done") for job in jobs)
 
 
 def _failed(reason: logs.Reason | None, state: str) -> HaSshError:
