@@ -112,10 +112,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
     file = facts[OwnFiles].known_hosts
     then = f"pin the server's host keys in `{file.path}`"
     proof, offered = known(door.proof, then), known(door.host_keys, then)
-    if proof is None:
-        return unknown("the server is not proven, so its host keys are not trusted", CHECK.why)
     names = names_of(facts.target, door.port)
     text = file.text or ""
+    if proof is None:
+        return _unproven(text, names, offered)
     against = (line for name in names for line in knownhosts.conflicts(text, name, offered))
     revoked = next((line for line in against if line.marker == "@revoked"), None)
     if revoked is not None:
@@ -137,6 +137,21 @@ def judge(want: Want, facts: Facts) -> Verdict:
         fix=Fix(does=then, steps=(step,)),
         failure="hostkey-unknown",
     )
+
+
+def _unproven(text: str, names: Sequence[str], offered: Sequence[str]) -> Verdict:
+    """Without a proof nothing is pinned; but that a known server shows another key is seen all the same."""
+    former = {line.public for name in names for line in knownhosts.keys_for(text, name)}
+    if not former or not offered or former & set(offered):
+        return unknown("the server is not proven, so its host keys are not trusted", CHECK.why)
+    fix = tell(
+        "find out whether the app was reinstalled",
+        "send nothing there until that is known; `ssh` refuses to connect, and rightly so",
+        "`ha-ssh doctor` tells, by the app's own log, once Home Assistant can be asked",
+    )
+    evidence = (*(f"known: {keys.fingerprint(key)}" for key in former), *(f"now: {keys.fingerprint(key)}" for key in offered))
+    why = "either the app has made new keys, as after a reinstallation, or somebody else answers in its place"
+    return wrong("the server shows another host key than this computer knows", why, *evidence, fix=fix, failure="hostkey-changed")
 
 
 def _revoked(path: str, text: str, line: knownhosts.Line) -> Verdict:
@@ -226,7 +241,7 @@ CHECK = Check(
     title="The server's host keys are pinned",
     why="without them the next connection is a leap of faith, and scripts stop with a question",
     needs=(Apps, AppLog, Doors, OwnFiles),
-    rests_on=("right-server", "port-published"),
+    rests_on=("login-works", "right-server", "port-published"),
     judge=judge,
     break_it=break_it,
     faults={"hostkey-changed": _make_anew, "hostkey-revoked": _revoke, "ecdsa-pin": _remember_ecdsa},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps, Doors, app_and_door
-from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
+from ha_ssh.core.model import Check, Facts, NotKnown, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -24,6 +24,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if known(door.admitted, "log in with your key") is not True:
         return unknown("nobody was let in, so there is nothing to prove", CHECK.why)
     proof = known(door.proof, "prove by the app's own log that it is the app that answers")
+    if proof is None and isinstance(facts.get(Apps), NotKnown):
+        says = "the app's log is out of reach, and this computer does not know the server's host key"
+        return unknown(says, CHECK.why, *((f"greeting: {door.banner}",) if door.banner else ()))
     if proof is None:
         failure, who = next(((code, who) for words, code, who in _FAILURES if words in door.unproven), ("unproven", ""))
         fix = tell(

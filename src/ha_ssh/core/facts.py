@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SSH_PORT = 22
 """The port that SSH has where none is named; `known_hosts` leaves it out."""
 
-_A_WHILE = 2.5
+_A_WHILE = 2.0
 """Seconds for which the house's word on its apps is waited for before SSH is tried where it was."""
 _LOG_SECONDS = 2.0
 """How long the app's log may take to show that somebody was turned away."""

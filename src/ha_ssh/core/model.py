@@ -793,8 +793,8 @@ class Reader(Protocol):
         """What the user's OpenSSH makes of an alias (`ssh -G`): lower-case keyword to its values."""
         ...
 
-    async def own_login(self, alias: str, passphrase: SecretRef | None) -> OwnLogin:
-        """Log in by the user's own OpenSSH and run `true`; changes none of the user's files."""
+    async def own_login(self, alias: str, passphrase: SecretRef | None, *, identity: str | None = None) -> OwnLogin:
+        """Log in by the user's own OpenSSH (with just this key, if one is named) and run `true`; changes none of their files."""
         ...
 
     async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:

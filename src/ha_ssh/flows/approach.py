@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.ask.questions import passphrase_question
 from ha_ssh.core.errors import HaSshError, MissingAnswer
-from ha_ssh.core.model import SshTrouble
+from ha_ssh.core.facts import Core, Doors, Proof
+from ha_ssh.core.model import NotKnown, SshTrouble
 from ha_ssh.core.options import Trust
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.enter import (
@@ -16,7 +17,6 @@ from ha_ssh.flows.enter import (
     credentials_for,
     may_ride,
     meet,
-    mind_a_core_that_is_down,
     ssh_host_of,
     stay_signed_in,
     target_of,
@@ -24,7 +24,7 @@ from ha_ssh.flows.enter import (
 )
 
 if TYPE_CHECKING:
-    from ha_ssh.core.model import Home, Target
+    from ha_ssh.core.model import Facts, Home, Target
     from ha_ssh.flows.tools import KnownHouse, Tools
 
 OFFLINE = "offline"
@@ -56,22 +56,21 @@ async def approach(tools: Tools) -> Approached:
     met = await meet(tools, only_looks=True)
     if met.inside:
         return await _with_home(tools, met, tools.detours.inside())
-    entered = await _entered(tools, met)
-    if may_ride(met) and (riding := await _past_core(tools, met, entered)) is not None:
-        came = await _with_home(tools, met, riding.home)
-        return replace(came, rides_on=riding.rides_on, target=replace(came.target, rides_on=riding.rides_on))
-    return await _with_home(tools, met, entered)
+    return await _with_home(tools, met, await _entered(tools, met))
 
 
-async def _past_core(tools: Tools, met: Met, entered: Home | HaSshError) -> Reached | None:
-    """The house through its SSH app, where Core is down."""
-    try:
-        if isinstance(entered, HaSshError):
-            raise entered
-        await mind_a_core_that_is_down(entered)
-    except HaSshError as error:
-        return await through_ssh(tools, met, error)
-    return None
+async def past_core(tools: Tools, came: Approached, facts: Facts) -> Approached | None:
+    """The house through its SSH app, where Core was seen to be down and the app to let us in; `None` where there is no need."""
+    core, doors = facts.get(Core), facts.get(Doors)
+    if not isinstance(core, NotKnown) or isinstance(doors, NotKnown) or not may_ride(came):
+        return None
+    if not any(isinstance(door.proof, Proof) for door in doors.by_slug.values()):
+        return None
+    met = Met(**{one.name: getattr(came, one.name) for one in fields(Met)})
+    riding = await through_ssh(tools, met, HaSshError(core.code, core.reason))
+    if riding is None:
+        return None
+    return replace(came, home=riding.home, rides_on=riding.rides_on, target=replace(came.target, rides_on=riding.rides_on))
 
 
 def _by_memory(tools: Tools, known: KnownHouse | None) -> Met:

@@ -14,7 +14,7 @@ from ha_ssh.core.infer import infer
 from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan, Report, Want
 from ha_ssh.core.planner import diagnose, in_order
 from ha_ssh.core.planner import plan as plan_for
-from ha_ssh.flows.approach import OFFLINE, Approached, approach
+from ha_ssh.flows.approach import OFFLINE, Approached, approach, past_core
 from ha_ssh.flows.beforehand import carried
 from ha_ssh.flows.enter import mind_another_machine
 from ha_ssh.flows.reports import private, report_on, versions
@@ -41,6 +41,11 @@ async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Fa
     came = await approach(tools)
     always = () if tools.options.only and not tools.options.fix else ACCESS_FACTS
     facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
+    riding = await past_core(tools, came, facts)
+    if riding is not None:
+        seen = [kind for kind, fact in facts.items() if not isinstance(fact, NotKnown)]
+        came, target = riding, riding.target
+        facts = await engine.look(came.home, target, tools.journal, checks, always=always, known=facts, keep=seen)
     want = (came.known.want if came.known else None) or infer(facts)
     if "key" in tools.options.answers:
         want = replace(want, identity=came.target.identity)

@@ -674,8 +674,9 @@ class MemoryHome:
             alias, self.places.config, self.computer, home=self.computer.home, user=self.computer.user, known_hosts=own
         )
 
-    async def own_login(self, alias: str, passphrase: SecretRef | None) -> OwnLogin:
-        """Log in by the user's own OpenSSH and run `true`."""
+    async def own_login(self, alias: str, passphrase: SecretRef | None, *, identity: str | None = None) -> OwnLogin:
+        """Log in by the user's own OpenSSH and run `true`; the key is the one of the configuration."""
+        del identity
         self._alive()
         if self.computer.ssh_version is None:
             raise HaSshError("no-ssh", "there is no `ssh` on this computer")

@@ -200,11 +200,12 @@ class RealHome:
         """Return what the user's OpenSSH makes of an alias."""
         return await self._own_ssh.resolve(alias)
 
-    async def own_login(self, alias: str, passphrase: SecretRef | None) -> OwnLogin:
+    async def own_login(self, alias: str, passphrase: SecretRef | None, *, identity: str | None = None) -> OwnLogin:
         """Log in by the user's own OpenSSH and run `true`."""
         self._mind_the_network()
         DIARY.info("ssh %s true", alias)
-        return await self._own_ssh.login(alias, await self._secret(passphrase))
+        key = None if identity is None else _expanded(identity)
+        return await self._own_ssh.login(alias, await self._secret(passphrase), identity=key)
 
     # --------------------------------------------------------------------------------------------------------------- files
 

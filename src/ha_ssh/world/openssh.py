@@ -79,13 +79,16 @@ class OwnSsh:
             answers[keyword.lower()] = (*answers.get(keyword.lower(), ()), value)
         return answers
 
-    async def login(self, alias: str, passphrase: Secret | None, *, limit: float = LOGIN_LIMIT) -> OwnLogin:
+    async def login(
+        self, alias: str, passphrase: Secret | None, *, identity: str | None = None, limit: float = LOGIN_LIMIT
+    ) -> OwnLogin:
         """Log in by an alias and run `true`; a passphrase is answered, nothing else is ever asked."""
         manners = {
             **_HANDS_OFF,
             **({"NumberOfPasswordPrompts": "1", "PreferredAuthentications": "publickey"} if passphrase else {"BatchMode": "yes"}),
         }
         options = [f"-o{name}={value}" for name, value in manners.items()]
+        options += ["-oIdentitiesOnly=yes", "-i", identity] if identity else []
         command = [_ssh(), *self._files(), *options, "-T", "-a", "-x", "-n", "--", alias, "true"]
         with answering(passphrase) as environment:
             code, _, err = await _run(command, limit, environment)

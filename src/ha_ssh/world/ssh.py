@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ha_ssh.core.secret import Secret
 
-CONNECT_LIMIT = 6.0
-"""Seconds until a server must have taken the connection."""
+CONNECT_LIMIT = 5.0
+"""Seconds until a server must have taken the connection and said its first word."""
 LOGIN_LIMIT = 12.0
 """Seconds from there to the end of the login; small computers take their time over the mathematics."""
 _KEYS_LIMIT = 4.0
@@ -72,7 +72,8 @@ async def open_session(
         async with asyncio.timeout(connect_limit + login_limit):
             connection = await _connect(host, port, user, guest, wire)
     except Exception as error:
-        raise _trouble(error, f"{host}:{port}", wire.first_line(), guest) from error
+        met = TimeoutError() if wire.silent else error
+        raise _trouble(met, f"{host}:{port}", wire.first_line(), guest) from error
     try:
         await guest.all_host_keys(connection)
         yield SshSession(connection, wire.first_line(), guest)
@@ -88,6 +89,7 @@ async def knock(host: str, port: int, *, limit: float = CONNECT_LIMIT) -> str:
     heard = b""
     try:
         async with asyncio.timeout(limit):
+            await _known_name(host)
             reader, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=0.25)
             try:
                 writer.write(b"SSH-2.0-ha-ssh\r\n")  # makes a web server speak up at once
@@ -101,6 +103,13 @@ async def knock(host: str, port: int, *, limit: float = CONNECT_LIMIT) -> str:
     if not banner.startswith("SSH-"):
         raise _trouble(ConnectionResetError(), f"{host}:{port}", banner, None)
     return banner
+
+
+async def _known_name(host: str) -> None:
+    """Wait until the name is known, so that one that is not holds up neither us nor the exit; raises `OSError`."""
+    from ha_ssh.world.ha.web import addresses_of
+
+    await addresses_of(host)
 
 
 class SshSession:
@@ -173,6 +182,8 @@ class _Wire(asyncio.Protocol):
         self._limit = limit
         self._heard = b""
         self._inner: Any = None
+        self.silent = False
+        """True when the server took the connection and then said nothing."""
 
     def first_line(self) -> str:
         """Return the banner, or the first line of what is none; empty if nothing was heard."""
@@ -183,8 +194,15 @@ class _Wire(asyncio.Protocol):
         self._inner = factory()
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._limit):
+            await _known_name(host)
             transport, _ = await loop.create_connection(lambda: self, host, port, happy_eyeballs_delay=0.25)
+        loop.call_later(self._limit, self._mind_silence, transport)
         return transport, self._inner
+
+    def _mind_silence(self, transport: asyncio.WriteTransport) -> None:
+        if not self._heard and not transport.is_closing():
+            self.silent = True
+            transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._inner.connection_made(transport)
