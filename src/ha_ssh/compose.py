@@ -178,6 +178,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",
         lock=lambda: contextlib.nullcontext() if options.dry_run else files.lock(where.lock),
         write_text=lambda path, text: files.write(path, text),
+        writable=lambda path: files.read(str(Path(path).expanduser())).writable,
         publish=lambda path, report, versions, private: _publish(path, report, versions, private, options, clock.date()),
         read_text=lambda path: files.read(path).text or "",
         secret_file=_secret_file,
