@@ -225,3 +225,14 @@ def test_an_old_supervisor_is_served(computer: Computer) -> None:
     assert computer.undo().code == 0
     assert computer.snapshot() == house
     assert_well(computer.setup("--app", "terminal"))
+
+
+@BOTH
+def test_a_coming_release_that_says_apps_in_its_paths_is_served(computer: Computer, slug: str) -> None:
+    computer.turn(lambda house: setattr(house.knobs, "apps_paths", True))
+    house = computer.snapshot()
+    assert_well(computer.setup("--app", WORDS[slug]))
+    doctor = computer.ha_ssh("doctor", "--json")
+    assert (doctor.code, doctor.result) == (0, "ok"), doctor
+    assert computer.undo().code == 0
+    assert computer.snapshot() == house

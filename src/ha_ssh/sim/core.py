@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 
 from ha_ssh.sim.certificates import signed_by_itself
 from ha_ssh.sim.house import Dropped, Refusal, User
-from ha_ssh.sim.supervisor import drop, request
+from ha_ssh.sim.supervisor import as_of_now, drop, request
 
 if TYPE_CHECKING:
     import ssl
@@ -314,7 +314,10 @@ class CoreServer:
     async def _hassio(self, request: web.Request) -> web.StreamResponse:
         if self._house.knobs.no_supervisor:
             raise web.HTTPNotFound
-        path = request.match_info["path"]
+        try:
+            path = as_of_now(self._house, f"/{request.match_info['path']}").removeprefix("/")
+        except Refusal as refusal:
+            return web.Response(status=refusal.status, text=refusal.message)
         log = _LOGS.fullmatch(path) if request.method == "GET" else None
         if log is None:
             return web.Response(status=401)

@@ -143,6 +143,8 @@ class Knobs:
     core_down: bool = False
     """Core does not answer (restarting)."""
     no_supervisor: bool = False
+    apps_paths: bool = False
+    """A coming release whose paths say `apps` where they said `addons`."""
     old_supervisor: bool = False
     """A release that answers an error for the info of an app that is not installed, and says `Addon` for `App`."""
     refuse: list[tuple[str, str]] = field(default_factory=list)

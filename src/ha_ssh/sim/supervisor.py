@@ -67,7 +67,7 @@ _FOR_CORE: dict[tuple[str, str], Callable[[House], Any]] = {
 
 async def request(house: House, method: str, path: str, data: Any = None, *, admin: bool = True) -> Any:
     """Answer one call with its data; raises `Refusal` or `Dropped`."""
-    path = path.split("?", 1)[0]
+    path = as_of_now(house, path.split("?", 1)[0])
     own = _FOR_CORE.get((method, path))
     if own is not None and admin:
         return own(house)
@@ -78,8 +78,8 @@ async def request(house: House, method: str, path: str, data: Any = None, *, adm
 
 async def answer(house: House, method: str, path: str, data: Any = None) -> tuple[int, Body]:
     """Answer one call: the HTTP status with an envelope or a text; raises `Dropped` where the connection ends without one."""
-    bare = path.split("?", 1)[0]
     try:
+        bare = as_of_now(house, path.split("?", 1)[0])
         if method == "GET" and (log := _LOGS.fullmatch(bare)):
             return 200, house.log_text(log["slug"])
         if method == "GET" and _OTHER_LOGS.fullmatch(bare):
@@ -89,6 +89,15 @@ async def answer(house: House, method: str, path: str, data: Any = None) -> tupl
         return 200, {"result": "ok", "data": await request(house, method, path, data)}
     except Refusal as refusal:
         return refusal.status, {"result": "error", "message": refusal.message}
+
+
+def as_of_now(house: House, path: str) -> str:
+    """Return a path by its present name; raises `Refusal` for one that this release does not have."""
+    if not house.knobs.apps_paths:
+        return path
+    if re.match(r"/(?:store/)?addons\b", path):
+        raise Refusal("404: Not Found", 404)
+    return re.sub(r"^/(store/)?apps\b", r"/\1addons", path)
 
 
 def _restart_core(house: House) -> dict[str, Any]:

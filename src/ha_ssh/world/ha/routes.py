@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import shlex
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.core.logs import strip_colours
@@ -20,7 +21,7 @@ from ha_ssh.world.ha.trouble import of_answer, redirected
 from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     import aiohttp
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ha_ssh.world.ha.signin import Credentials
 
     OnEvent = Callable[[Mapping[str, Any]], None]
+
+T = TypeVar("T")
 
 _LOOK = 20.0
 """Seconds that the Supervisor gets for a GET."""
@@ -93,6 +96,20 @@ class Route(Protocol):
     async def close(self) -> None:
         """Close what is open."""
         ...
+
+
+async def by_any_name(endpoint: str, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+    """Ask for an app by its path of today, and where nobody knows that one, by the path of the coming API."""
+    try:
+        return await ask(endpoint)
+    except Refused as refused:
+        coming = re.sub(r"^/(store/)?addons\b", r"/\1apps", endpoint)
+        if refused.code != "not-found" or coming == endpoint:
+            raise
+        try:
+            return await ask(coming)
+        except Refused as again:
+            raise (refused if again.code == "not-found" else again) from None
 
 
 async def reach(route: Route, clock: Clock, *, limit: float = 60.0) -> CoreState:
@@ -161,7 +178,7 @@ class CoreRoute:
 
     async def get(self, endpoint: str) -> Any:
         """The Supervisor's answer to a GET; a connection that breaks off is made once more."""
-        return await self._supervisor(endpoint, "get", None, _LOOK, changing=False)
+        return await by_any_name(endpoint, lambda path: self._supervisor(path, "get", None, _LOOK, changing=False))
 
     async def post(
         self,
@@ -172,7 +189,7 @@ class CoreRoute:
         on_progress: OnProgress | None = None,
     ) -> Any:
         """POST to the Supervisor, never twice: what breaks off raises `Unreachable` with `maybe_done`."""
-        call = self._supervisor(endpoint, "post", data, limit, changing=True)
+        call = by_any_name(endpoint, lambda path: self._supervisor(path, "post", data, limit, changing=True))
         if on_progress is None:
             return await call
         progress = Progress(endpoint, on_progress)
@@ -185,8 +202,11 @@ class CoreRoute:
     async def log(self, slug: str) -> str:
         """The app's log, by HTTP: the WebSocket carries JSON only."""
         await self._connected()  # a token is tried there, once, before HTTP sees it
+        return await by_any_name(_log_of(slug), self._log)
+
+    async def _log(self, path: str) -> str:
         answer = await self._web.get(
-            f"/api/hassio{_log_of(slug)}",
+            f"/api/hassio{path}",
             token=await self._credentials.access(),
             headers={"Accept": "text/plain", "Range": f"entries=:-{_LOG_LINES - 1}:{_LOG_LINES}"},
             limit=_LOOK,
@@ -434,6 +454,9 @@ class Rest:
 
     async def get(self, endpoint: str) -> Any:
         """The Supervisor's answer to a GET."""
+        return await by_any_name(endpoint, self._get)
+
+    async def _get(self, endpoint: str) -> Any:
         return _result(*await self.ask("GET", endpoint, None, _LOOK), changing=False)
 
     async def post(
@@ -445,14 +468,17 @@ class Rest:
         on_progress: OnProgress | None = None,
     ) -> Any:
         """POST to the Supervisor; how far it is comes from its list of jobs."""
-        call = self._post(endpoint, data or {}, limit or _AN_HOUR)
+        call = by_any_name(endpoint, lambda path: self._post(path, data or {}, limit or _AN_HOUR))
         if on_progress is None:
             return await call
         return await followed(call, Progress(endpoint, on_progress), self.get, every=self._poll_every)
 
     async def log(self, slug: str) -> str:
         """The app's log."""
-        status, text = await self.ask("GET", _log_of(slug), None, _LOOK)
+        return await by_any_name(_log_of(slug), self._log)
+
+    async def _log(self, path: str) -> str:
+        status, text = await self.ask("GET", path, None, _LOOK)
         if status == 200:
             return strip_colours(text)
         raise _refusal(status, text, changing=False)
