@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ha_ssh import engine
 from ha_ssh.checks import all_checks
 from ha_ssh.core import planner
-from ha_ssh.core.model import CannotLook, NotKnown
+from ha_ssh.core.model import NotKnown
 from ha_ssh.sim.memory import MemoryHome
 from laws.worlds import World, in_loop
 from servers import ADVANCED, TERMINAL
@@ -100,10 +100,11 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 @given(data=st.data())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_answers_of_any_release_never_crash_a_look_or_a_judgement(world: World, data: st.DataObject) -> None:
     home = world.home()
-    endpoint = data.draw(st.sampled_from(sorted({*ANSWERS, f"/addons/{world.slug}/info"})))
+    own = f"/addons/{world.slug}/info"
+    endpoint = data.draw(st.one_of(st.just(own), st.sampled_from(sorted({*ANSWERS, own}))))
     try:
         answer = in_loop(home.supervisor(endpoint))
     except Exception:  # noqa: BLE001 - not for this house: take what was recorded
@@ -125,10 +126,3 @@ def test_a_state_that_nobody_knows_is_no_crash_and_no_truth(state: Any) -> None:
     findings = {finding.id: finding for finding in planner.diagnose(made.want, facts, all_checks())}
     well = state == "startup"
     assert (findings["app-running"].level == "ok") is well
-
-
-def test_an_answer_that_is_no_answer_is_not_known(world: World) -> None:
-    for answer in (None, [], "text", 3):
-        facts = looked(world, {f"/addons/{world.slug}/info": answer})
-        with pytest.raises(CannotLook):
-            facts[next(kind for kind, _fact in facts.items() if kind.__name__ == "Apps")]

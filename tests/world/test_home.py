@@ -85,6 +85,20 @@ def home(tmp_path, route=None, clock=None) -> RealHome:
 BUSY = Refused("busy", "another job is running", passing=True)
 
 
+@pytest.mark.parametrize("said", [None, [], "text", 3])
+async def test_an_answer_that_is_no_object_is_named(tmp_path, said):
+    route = Passage()
+
+    async def get(_endpoint):
+        return said
+
+    route.get = get
+    with pytest.raises(HaSshError) as caught:
+        await home(tmp_path, route).supervisor("/info")
+    assert caught.value.code == "not-understood"
+    assert "/info" in caught.value.message
+
+
 async def test_a_refusal_that_passes_is_waited_out_and_told(tmp_path):
     told = []
     clock = SwiftClock()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, holds_key
 from ha_ssh.core.model import Check, DoorState, Facts, Fix, Later, NotKnown, Stage, Verdict, Want, ok, wrong
+from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -46,7 +47,7 @@ def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
 
 
 def _differing(door: Door, app: App) -> str:
-    saved = app.settings.get("options") or {}
+    saved = section(app.settings, "options")
     names = sorted({*saved, *door.running} if isinstance(door.running, dict) else saved)
     running = door.running if isinstance(door.running, dict) else {}
     return "differs: " + ", ".join(name for name in names if not _alike(running.get(name), saved.get(name)))

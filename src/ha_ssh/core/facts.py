@@ -168,10 +168,10 @@ class Supervisor:
             state=str(info.get("state") or "running"),
             healthy=own.get("healthy") is not False,
             supported=own.get("supported") is not False,
-            machine_id=info.get("machine_id"),
-            hostname=info.get("hostname"),
-            latest=own.get("version_latest") if own.get("update_available") else None,
-            arch=tuple(map(str, info.get("supported_arch") or ())),
+            machine_id=text(info.get("machine_id")),
+            hostname=text(info.get("hostname")),
+            latest=text(own.get("version_latest")) if own.get("update_available") else None,
+            arch=texts(info.get("supported_arch")),
         )
 
 
@@ -270,17 +270,27 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         flavour=flavour,
         installed=installed,
         available=info.get("available") is not False,
-        version=info.get("version"),
-        version_latest=info.get("version_latest"),
+        version=text(info.get("version")),
+        version_latest=text(info.get("version_latest")),
         state=str(info.get("state") or "unknown"),
         settings=settings_of(info),
         defaults=required(info.get("schema"), flavour.defaults),
-        arch=tuple(map(str, info.get("arch") or ())),
+        arch=texts(info.get("arch")),
         hidden=info.get("advanced") is True,
         detached=info.get("detached") is True,
         protected=info.get("protected") is not False,
-        role=info.get("hassio_role"),
+        role=text(info.get("hassio_role")),
     )
+
+
+def text(value: Any) -> str | None:
+    """Return a text of an answer; whatever else a release may put there counts as missing."""
+    return value if isinstance(value, str) else None
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Return the texts of a list in an answer, likewise."""
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def settings_of(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from ha_ssh.core.errors import HaSshError
-from ha_ssh.core.facts import Apps, Supervisor
+from ha_ssh.core.facts import Apps, Supervisor, text, texts
 from ha_ssh.core.logs import lines_of
 from ha_ssh.core.model import NotKnown
+from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,15 +84,15 @@ class Resolution:
             Issue(
                 type=str(one.get("type") or ""),
                 context=str(one.get("context") or ""),
-                reference=one.get("reference"),
-                extra=one.get("reference_extra") or {},
+                reference=text(one.get("reference")),
+                extra=section(one, "reference_extra"),
             )
             for one in _dicts(said.get("issues"))
         )
         return cls(
             issues=issues,
-            unhealthy=tuple(map(str, said.get("unhealthy") or ())),
-            unsupported=tuple(map(str, said.get("unsupported") or ())),
+            unhealthy=texts(said.get("unhealthy")),
+            unsupported=texts(said.get("unsupported")),
         )
 
     def of(self, *types: str, reference: str | None = None) -> Issue | None:
@@ -132,9 +133,9 @@ class Network:
         await at(Supervisor)
         said = await _asked(at.reader, "/network/info")
         found = [
-            (str(one.get("interface")), str(address).partition("/")[0])
+            (str(one.get("interface")), address.partition("/")[0])
             for one in _dicts(said.get("interfaces"))
-            for address in (one.get("ipv4") or {}).get("address") or ()
+            for address in texts(section(one, "ipv4").get("address"))
         ]
         return cls(
             host_internet=said.get("host_internet"), supervisor_internet=said.get("supervisor_internet"), addresses=tuple(found)
@@ -217,7 +218,7 @@ def _may_miss_its_port(app: App) -> bool:
 
 
 def _ports(info: Mapping[str, Any]) -> Sequence[int]:
-    return [port for port in (info.get("network") or {}).values() if isinstance(port, int)]
+    return [port for port in section(info, "network").values() if isinstance(port, int)]
 
 
 async def _or_nothing(reader: Reader, endpoint: str) -> Mapping[str, Any]:

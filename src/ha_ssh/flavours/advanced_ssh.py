@@ -72,7 +72,8 @@ class AdvancedSsh:
         """What the app serves with these settings; the user name is lower-cased by the app itself."""
         options = section(settings, "options")
         ssh = section(options, "ssh")
-        user = str(ssh.get("username") or "").lower()
+        name = ssh.get("username")
+        user = name.lower() if isinstance(name, str) else ""
         root = user == "root"
         password = bool(ssh.get("password"))
         shared = bool(options.get("share_sessions"))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError
-from ha_ssh.core.facts import Apps, Core, Supervisor
+from ha_ssh.core.facts import Apps, Core, Supervisor, texts
 from ha_ssh.core.model import DoorState, Facts, NotKnown, SshTrouble
+from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,10 +149,10 @@ async def _forwarding(reader: Reader, facts: Facts) -> str | None:
         return None
     network = await _told(reader, "/network/info")
     own = {
-        str(address).partition("/")[0]
+        address.partition("/")[0]
         for interface in network.get("interfaces") or ()
         for family in ("ipv4", "ipv6")
-        for address in (interface.get(family) or {}).get("address") or ()
+        for address in texts(section(interface, family).get("address"))
     }
     return None if host in own else forwarding[0]
 

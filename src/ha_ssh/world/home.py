@@ -69,8 +69,15 @@ class RealHome:
         return await self._route().core()
 
     async def supervisor(self, endpoint: str) -> Any:
-        """Return the Supervisor's answer to a GET."""
-        return await self._route().get(endpoint)
+        """Return the Supervisor's answer to a GET; raises `HaSshError` for one that is no object, as no release has given yet."""
+        said = await self._route().get(endpoint)
+        if not isinstance(said, dict):
+            raise HaSshError(
+                "not-understood",
+                f"The Supervisor answers `{endpoint}` in a way that this version of ha-ssh does not understand.",
+                "Update ha-ssh; if it is up to date, please report this.",
+            )
+        return said
 
     async def log(self, slug: str) -> str:
         """Return an app's log as plain text."""
