@@ -16,14 +16,19 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     now = app.settings.get("boot")
     if want.boot is None:
-        return ok(f"`boot` is `{now}`") if now != "manual" else _note()
+        return ok("the app starts with the house") if now != "manual" else _note()
     wanted = "auto" if want.boot else "manual"
     if now == wanted:
-        return ok(f"`boot` is `{now}`, as wanted")
-    edit = Edit(path=("boot",), op=EditOp.SET, value=wanted, title=f"set `boot` to `{wanted}`")
+        return ok("the app starts with the house" if want.boot else "the app waits to be started by hand, as wanted")
+    edit = Edit(
+        path=("boot",),
+        op=EditOp.SET,
+        value=wanted,
+        title="let the app start with the house" if want.boot else "let the app wait to be started by hand",
+    )
     return wrong(
-        f"`boot` is `{now}`, not `{wanted}`",
-        CHECK.why,
+        "the app does not start with the house" if want.boot else "the app starts with the house, which is not wanted",
+        CHECK.why if want.boot else "an app that is up lets people in",
         f"/addons/{app.slug}/info: boot {now}",
         fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)),
         failure="boot-manual" if want.boot else "",

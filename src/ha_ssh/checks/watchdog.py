@@ -16,12 +16,20 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     now = app.settings.get("watchdog")
     if want.watchdog is None:
-        return ok(f"`watchdog` is `{now}`")
+        return ok(f"the Supervisor's watchdog is {_word(now)}")
     wanted = want.watchdog
     if now == wanted:
-        return ok(f"`watchdog` is `{now}`, as wanted")
-    edit = Edit(path=("watchdog",), op=EditOp.SET, value=wanted, title=f"set `watchdog` to `{wanted}`")
-    return wrong(f"`watchdog` is `{now}`, not `{wanted}`", CHECK.why, fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)))
+        return ok(f"the Supervisor's watchdog is {_word(now)}, as wanted")
+    edit = Edit(path=("watchdog",), op=EditOp.SET, value=wanted, title=f"switch the Supervisor's watchdog {_word(wanted)}")
+    return wrong(
+        f"the Supervisor's watchdog is {_word(now)}, not {_word(wanted)}",
+        CHECK.why,
+        fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)),
+    )
+
+
+def _word(value: object) -> str:
+    return "on" if value else "off"
 
 
 def break_it(scene: Breakable) -> None:

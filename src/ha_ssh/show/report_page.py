@@ -23,6 +23,7 @@ _HIDDEN = (
     "Read it once before you show it to others."
 )
 
+_WELL = "What is well"
 _FAILING, _UNSEEN = "only because of it", "not to be seen"
 
 
@@ -36,7 +37,8 @@ class Item:
     id: str
     why: str = ""
     seen: tuple[str, ...] = ()
-    way: str = ""
+    remedy: tuple[str, str] = ("", "")
+    """What kind of remedy there is, and what it does."""
     instructions: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     """What is not so either, because of it."""
@@ -71,15 +73,20 @@ def page_of(report: Report, versions: Mapping[str, str], date: str) -> Page:
         Part("What could not be looked at", items=tuple(_items(trees, Level.UNKNOWN)), lines=_left_out(report)),
         Part("What to mind", items=tuple(_items(trees, Level.WARN, Level.NOTE))),
         Part("What was done", lines=tuple(_steps(report))),
-        Part("What is well", items=tuple(_items(trees, Level.OK))),
+        Part(_WELL, items=tuple(_items(trees, Level.OK))),
         Part("Versions", rows=tuple((name, value) for name, value in versions.items() if value)),
     ]
-    said = [sentence(summary(report.findings)) if report.findings else "", ending(report)]
+    said = [sentence(summary(report.findings)) if report.findings else "", _outcome(report)]
     if report.error is not None:
         said += [sentence(report.error.message), *map(sentence, report.error.hints)]
     made = f"Made by `ha-ssh doctor` on {date}. {_HIDDEN}"
     kept = tuple(part for part in parts if part.items or part.lines or part.rows)
     return Page("SSH access to Home Assistant: a report", (*(text for text in said if text), made), kept)
+
+
+def _outcome(report: Report) -> str:
+    """Say in a sentence how it stands; the root cause comes first below."""
+    return ending(report).replace("above", "below")
 
 
 def _items(trees: Sequence[tuple[Finding, Sequence[Finding]]], *levels: Level) -> Iterator[Item]:
@@ -94,7 +101,7 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
     verdict = finding.verdict
     if finding.level is Level.OK:
         return Item(sign, word, verdict.says, finding.id, seen=verdict.evidence)
-    way, instructions = _way(verdict.fix) if verdict.fix else ("", ())
+    remedy, instructions = _remedy(verdict.fix) if verdict.fix else (("", ""), ())
     return Item(
         sign,
         word,
@@ -102,17 +109,18 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
         verdict.failure if verdict.failure in {"", finding.id} else f"{finding.id}: {verdict.failure}",
         why=verdict.why,
         seen=verdict.evidence,
-        way=way,
+        remedy=remedy,
         instructions=instructions,
         failing=tuple(follower.verdict.says for follower in followers if follower.level is not Level.UNKNOWN),
         unseen=tuple(follower.id for follower in followers if follower.level is Level.UNKNOWN),
     )
 
 
-def _way(fix: Fix) -> tuple[str, tuple[str, ...]]:
+def _remedy(fix: Fix) -> tuple[tuple[str, str], tuple[str, ...]]:
     if fix.consent is Consent.TELL:
-        return f"for you to do: {fix.does}", fix.instructions
-    return f"`ha-ssh doctor --fix` would {fix.does}" + (f" (with `--accept-risk {fix.risk}`)" if fix.risk else ""), ()
+        return ("for you to do", fix.does), fix.instructions
+    risk = f", with `--accept-risk {fix.risk}`" if fix.risk else ""
+    return ("remedy", f"{fix.does}: `ha-ssh doctor --fix` does it{risk}"), ()
 
 
 def _left_out(report: Report) -> tuple[str, ...]:
@@ -181,7 +189,7 @@ def _markdown_item(item: Item) -> list[str]:
     lines = [f"- {item.sign} **{item.word}**: {_plain(item.says)}{name}"]
     lines += [f"  - why: {_plain(item.why)}"] if item.why else []
     lines += [f"  - seen: {_code(seen)}" for seen in item.seen]
-    lines += [f"  - {_plain(item.way)}"] if item.way else []
+    lines += [f"  - {item.remedy[0]}: {_plain(item.remedy[1])}"] if item.remedy[0] else []
     lines += [f"    - {_plain(instruction)}" for instruction in item.instructions]
     lines += [f"  - {_FAILING}: {_plain(says)}" for says in item.failing]
     lines += [f"  - {_UNSEEN}: {', '.join(map(_code, item.unseen))}"] if item.unseen else []
@@ -219,13 +227,13 @@ h1 { font-size: 1.5rem; line-height: 1.2; }
 h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid; }
 article { margin: 1rem 0; padding: 0 0 0 1rem; border-left: 3px solid; break-inside: avoid; }
 .wrong { border-left-width: 6px; }
-.ok, .note { border-left-style: dotted; }
+.note { border-left-style: dotted; }
 h3 { font-size: 1rem; margin: 0; }
 dl { margin: .25rem 0 0; }
 dt { float: left; clear: left; min-width: 8.5rem; font-style: italic; }
 dd { margin: 0 0 .25rem 8.5rem; overflow-wrap: anywhere; }
 code { font: .9em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
-.id { font-weight: normal; opacity: .75; }
+.id { font-weight: normal; opacity: .75; white-space: nowrap; }
 td, th { text-align: left; padding: .1rem 1.5rem .1rem 0; vertical-align: top; font-weight: normal; }
 ul { margin: 0; padding-left: 1.25rem; }
 @media (max-width: 32rem) { dt { float: none; } dd { margin-left: 1rem; } }
@@ -241,8 +249,7 @@ def as_html(page: Page) -> str:
         body += ["<section>", f"<h2>{_rich(part.heading)}</h2>"]
         if part.lines:
             body += ["<ul>", *(f"<li>{_rich(line)}</li>" for line in part.lines), "</ul>"]
-        for item in part.items:
-            body += _html_item(item)
+        body += _html_list(part.items) if part.heading == _WELL else [line for item in part.items for line in _html_item(item)]
         if part.rows:
             rows = (f'<tr><th scope="row">{_rich(name)}</th><td>{_rich(value)}</td></tr>' for name, value in part.rows)
             body += ["<table>", *rows, "</table>"]
@@ -257,15 +264,26 @@ def as_html(page: Page) -> str:
     return "\n".join([*lines, "</html>"]) + "\n"
 
 
+def _html_list(items: Sequence[Item]) -> list[str]:
+    """Return what is well as a plain list."""
+    lines = []
+    for item in items:
+        seen = "".join(f"<br><code>{html.escape(seen)}</code>" for seen in item.seen)
+        lines.append(
+            f'<li>{item.sign} {item.word}: {_rich(item.says)} <span class="id">[{html.escape(item.id)}]</span>{seen}</li>'
+        )
+    return ["<ul>", *lines, "</ul>"]
+
+
 def _html_item(item: Item) -> list[str]:
-    name = f' <span class="id">{html.escape(item.id)}</span>' if item.id else ""
+    name = f' <span class="id">[{html.escape(item.id)}]</span>' if item.id else ""
     kind = item.word.replace(" ", "-")
     lines = [f'<article class="{kind}">', f"<h3>{item.sign} {item.word}: {_rich(item.says)}{name}</h3>"]
     rows = [("why", _rich(item.why))] if item.why else []
     rows += [("seen", f"<code>{html.escape(seen)}</code>") for seen in item.seen]
-    if item.way:
+    if item.remedy[0]:
         told = "".join(f"<li>{_rich(one)}</li>" for one in item.instructions)
-        rows.append(("what to do", _rich(item.way) + (f"<ul>{told}</ul>" if told else "")))
+        rows.append((item.remedy[0], _rich(item.remedy[1]) + (f"<ul>{told}</ul>" if told else "")))
     rows += [(_FAILING, _rich(says)) for says in item.failing]
     if item.unseen:
         rows.append((_UNSEEN, ", ".join(f"<code>{html.escape(id)}</code>" for id in item.unseen)))  # noqa: A001 - a check's id
