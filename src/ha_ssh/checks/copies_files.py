@@ -30,8 +30,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return _no_sftp(facts, app, rsync=rsync)
     if not rsync:
         fix = tell(
-            "copy by SFTP, or have rsync",
-            "`scp` and `sftp` work",
+            "have `rsync` too, if you need it",
             "`rsync` in the list `apks` of the app's configuration fetches it at each start, which fails without internet",
         )
         return note(

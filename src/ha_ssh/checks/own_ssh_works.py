@@ -60,7 +60,7 @@ _SAID = (
     _Words(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         "hostkey-changed",
-        "it knows the server by another host key, in another file than the one that was looked at",
+        "it knows the server by another host key than it has now",
         ("the line `Offending … key in FILE:LINE` names the place; `ssh -G {alias}` shows `userknownhostsfile`",),
     ),
     _Words(
