@@ -16,6 +16,8 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lived import consent, lived
+
 from ha_ssh.checks import all_checks
 from ha_ssh.cli import topics
 from ha_ssh.core.left_out import LEFT_OUT
@@ -23,6 +25,8 @@ from ha_ssh.core.model import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ha_ssh.core.model import Check, Verdict
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Made by `make docs` from the program itself: edit the program, not this page. -->"
@@ -49,32 +53,44 @@ def checks() -> str:
         f"{len(every)} truths about SSH access, in the order of the way to a shell.",
         "",
         f"{len({failure for check in every for failure in check.faults})} known failures are recognised by name, each listed",
-        "with the truth that it breaks; `ha-ssh doctor --demo --scene NAME` shows any of them.",
+        "with the truth that it breaks, and with what is said of it in a simulated house. `ha-ssh doctor --demo --scene NAME`",
+        "shows any of them. `--fix` *does* what is safe, after one yes, *asks* before what carries a risk, and *tells* the rest.",
         "",
     ]
+    verdicts = lived()
     for stage in Stage:
         here = [check for check in every if check.stage is stage]
         if here:
             lines += [f"## {stage.value.capitalize().replace('-', ' ')}", ""]
         for check in here:
-            lines += [f"### {check.title}", "", f"`{check.id}` · {check.scope.value}", "", f"{sentence(check.why)}", ""]
-            does = (check.judge.__doc__ or "").strip().splitlines()
-            lines += [*does[:1], ""] if does else []
-            if check.rests_on:
-                lines += [f"Rests on {', '.join(f'`{other}`' for other in check.rests_on)}.", ""]
-            if check.break_it:
-                lines += [f"See it: `ha-ssh doctor --demo --scene {check.id}`", ""]
-            if check.faults:
-                lines += [*(f"- `{failure}`{_scene(break_it)}" for failure, break_it in check.faults.items()), ""]
+            lines += _check(check, verdicts)
     lines += ["## Known failures that are left out", "", "| | |", "|---|---|"]
     lines += [f"| `{failure}` | {sentence(why)} |" for failure, why in sorted(LEFT_OUT.items())]
     return "\n".join([*lines, ""])
 
 
-def _scene(break_it: Any) -> str:
-    """Return what a scene does in its own words, where it has any."""
-    said = (break_it.__doc__ or "").strip()
-    return f": {sentence(said.splitlines()[0])}" if said else ""
+def _check(check: Check, verdicts: dict[str, Verdict]) -> list[str]:
+    """Return what is said of a check: why it matters, what it looks at, and each way in which it can fail."""
+    lines = [f"### {check.title}", "", f"`{check.id}` · {check.scope.value}", "", f"Why: {check.why.rstrip('.')}.", ""]
+    does = (check.judge.__doc__ or "").strip().splitlines()
+    lines += [*does[:1], ""] if does else []
+    if check.rests_on:
+        lines += [f"Rests on {', '.join(f'`{other}`' for other in check.rests_on)}.", ""]
+    scenes = [*([check.id] if check.break_it else []), *check.faults]
+    if not scenes:
+        return lines
+    lines += ["| scene | what is said | what `--fix` does |", "|---|---|---|"]
+    for name in scenes:
+        verdict = verdicts[name]
+        failure = f" ({verdict.failure})" if verdict.failure not in {"", name} else ""
+        said = f"{verdict.level.value}: {verdict.says}"
+        lines.append(f"| `{name}`{failure} | {_cell(said)} | {_cell(consent(verdict.fix))} |")
+    return [*lines, ""]
+
+
+def _cell(text: str) -> str:
+    """Return text as it may stand in a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def commands() -> str:

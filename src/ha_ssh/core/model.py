@@ -735,7 +735,10 @@ class Clock(Protocol):
 class Reader(Protocol):
     """The world, to look at only. Every method raises `HaSshError` with a stable code when it cannot look."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock:
+        """Its time."""
+        ...
 
     @property
     def channel(self) -> str:
