@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.facts import AppLog, Unfinished, matches
 from ha_ssh.core.infer import infer
 from ha_ssh.core.model import Check, Level
+from ha_ssh.core.settings import at_path
 from ha_ssh.sim.memory import How, Injury, Killed
 
 slugs = st.sampled_from(sorted(FLAVOURS))
@@ -32,6 +34,9 @@ def neighbours(draw: st.DrawFn) -> dict[str, Any]:
         "running": draw(st.booleans()),
         "keys": draw(st.integers(0, 2)),
         "password": draw(st.booleans()),
+        "secret": draw(st.booleans()),
+        "older": draw(st.booleans()),
+        "both": draw(st.booleans()),
         "config": draw(
             st.sampled_from([None, "", "Host nas\r\n  User admin\r\n", "Host *\n    ForwardAgent no", "# mine\n\nHost x\n"])
         ),
@@ -55,10 +60,44 @@ def furnish(world: World, with_: dict[str, Any]) -> None:
         world.house.app(world.slug).options = options["options"]
     if with_["password"]:
         stage.set_password()
+    if with_["secret"]:
+        add_a_secret(world)
+    if with_["older"]:
+        leave_incomplete(world)
+    if with_["both"]:
+        add_the_other_app(world)
     if with_["running"]:
         world.house.app(world.slug).network = {"22/tcp": 2022}
         world.house.start_now(world.slug)
         world.house.settle()
+
+
+def add_a_secret(world: World) -> None:
+    """Let one of the keys be named in `secrets.yaml`."""
+    world.house.secrets["neighbour"] = f"{world.house.keys.make('ed25519').public} neighbour"
+    edit = FLAVOURS[world.slug].add_key("!secret neighbour")
+    app = world.house.app(world.slug)
+    app.options = ApplySettings(slug=world.slug, edits=(edit,)).edited({"options": app.options})["options"]
+
+
+def leave_incomplete(world: World) -> None:
+    """Leave out what an older version of the app did not have."""
+    options = world.house.app(world.slug).options
+    if world.slug == "core_ssh":
+        del options["server"]
+    else:
+        del options["ssh"]["allow_remote_port_forwarding"]
+
+
+def add_the_other_app(world: World) -> None:
+    """Let the other SSH app run beside, on a port of its own and with a key that is not ours."""
+    (other,) = FLAVOURS.keys() - {world.slug}
+    world.house.install_now(other)
+    edit = FLAVOURS[other].add_key(f"{world.house.keys.make('ed25519').public} elsewhere")
+    app = world.house.app(other)
+    app.options = ApplySettings(slug=other, edits=(edit,)).edited({"options": app.options})["options"]
+    app.network = {"22/tcp": 2299}
+    world.house.start_now(other)
 
 
 @st.composite
@@ -185,7 +224,10 @@ def is_harmless(world: World, before: tuple[Any, Any], admitted: frozenset[str],
     """Law 3: as before, but for what is kept and named; nobody new gets in, nobody who had a way in lost it."""
     now = world.house.admitted(world.slug)
     ours = our_credentials(world)
-    saved = str(before[0])  # starting an app lets in whom its owner had already put into its settings
+    password = at_path({"options": before[0]["apps"][world.slug]["options"]}, FLAVOURS[world.slug].secret_paths()[0]) or ""
+    by_password = hashlib.sha256(str(password).encode()).hexdigest()
+    # Starting an app lets in whom its owner had already put into its settings.
+    saved = f"{before[0]}{world.house.secrets}{by_password}"
     assert all(one in admitted or one.split()[-1] in saved for one in now - ours), "somebody new may log in"
     proven = engine.well([f for f in done.findings if f.id in {"login-works", "right-server"}]) and done.facts is not None
     if not done.put_back:

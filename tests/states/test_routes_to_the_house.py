@@ -149,6 +149,9 @@ def test_inside_the_very_ssh_app_a_restart_needs_the_named_risk(computer: Comput
     assert (refused.code, refused.error["code"]) == (3, "risk-not-accepted"), refused
     assert "cut-branch" in refused.said
     assert what_counts(computer) == before
+    undone = computer.ha_ssh("undo", "--yes", "--json", env=env)
+    assert (undone.code, undone.error["code"]) == (3, "risk-not-accepted"), undone
+    assert what_counts(computer) == before
     other = computer.setup(
         "--app", WORDS[slug], "--port", "2223", env=inside(computer, "core_mosquitto") | {"HA_SSH_TOKEN": computer.token or ""}
     )

@@ -394,10 +394,10 @@ class Doors:
                 raise
             return cls(by_slug={known.slug: early})
         doors = {}
-        open_ones = [app for app in seen if app.installed and app.running and app.may_be_visited]
+        open_ones = _worth_a_try(seen, key, at.target.identity)
         if early is not None and known is not None:
             doors = {app.slug: early for app in open_ones if _same_door(app, known)}
-            open_ones = [app for app in open_ones if app.slug not in doors]
+            open_ones = tuple(app for app in open_ones if app.slug not in doors)
         looked = await asyncio.gather(*(_look_at_door(at, app, key) for app in open_ones))
         return cls(by_slug=doors | {app.slug: door for app, door in zip(open_ones, looked, strict=True)})
 

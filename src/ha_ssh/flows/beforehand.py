@@ -8,15 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ha_ssh.core.errors import HaSshError
+from ha_ssh import engine
+from ha_ssh.ask.questions import risk_question
+from ha_ssh.core.errors import HaSshError, MissingAnswer
 from ha_ssh.core.facts import Apps, Core, Supervisor, texts
-from ha_ssh.core.model import DoorState, Facts, NotKnown, SshTrouble
+from ha_ssh.core.model import DoorState, Facts, NotKnown, Risk, SshTrouble
 from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ha_ssh.core.model import Reader, Show, Want
+    from ha_ssh.core.model import JournalRun, Reader, Show, Want
+    from ha_ssh.flows.enter import Entered
     from ha_ssh.flows.tools import Tools
 
 WAKING_SECONDS = 240.0
@@ -136,6 +139,20 @@ async def carried(tools: Tools, reader: Reader, facts: Facts) -> Facts:
     """Return the facts, aimed with the SSH app in mind that carries this run, where one does: a restart would cut it off."""
     app = facts.target.rides_on or await tools.detours.app(tools.flavours) or await _forwarding(reader, facts)
     return facts.aimed_at(replace(facts.target, rides_on=app))
+
+
+async def mind_the_branch(tools: Tools, entered: Entered, run: JournalRun) -> None:
+    """Stop before a run is put back where that would restart the very app that carries us, unless the risk is accepted."""
+    changed = {entry.fields.get("slug") for entry in run.entries if entry.state != "undone"} - {None}
+    if not changed or Risk.CUT_BRANCH in tools.options.accepted:
+        return
+    facts = await engine.look(entered.home, entered.target(tools), tools.journal, always=(Apps,))
+    if (await carried(tools, entered.home, facts)).target.rides_on not in changed:
+        return
+    says = "putting it back restarts the very SSH app that this run reaches the house through"
+    if not tools.options.no_input and await tools.asker.ask(risk_question(Risk.CUT_BRANCH, says[0].upper() + says[1:])):
+        return
+    raise MissingAnswer("risk-not-accepted", says, "add `--accept-risk cut-branch` if that is what you want")
 
 
 async def _forwarding(reader: Reader, facts: Facts) -> str | None:

@@ -9,6 +9,7 @@ from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
 from ha_ssh.core.errors import Exit, UsageError
 from ha_ssh.core.model import ErrorReport, JournalRun, Outcome, Report, StepReport, StepState
+from ha_ssh.flows.beforehand import mind_the_branch
 from ha_ssh.flows.enter import enter, mind_another_machine
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ async def undo(tools: Tools) -> Report:
             return report
         entered = await enter(_at_the_house_of(run, tools), only_looks=True)
         await mind_another_machine(entered, entered.home)
+        await mind_the_branch(tools, entered, run)
         back = await engine.put_back(run, entered.home, tools.journal, tools.show, everything=True)
         report.steps, report.kept, report.changed = back.undone, back.kept, bool(back.undone)
         if back.failed:
