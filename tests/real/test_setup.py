@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSWORD = "a password of the tests"
-SLUG = "core_ssh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,23 +76,26 @@ async def person(tmp_path: Path) -> AsyncIterator[Person]:
 SETUP = ("setup", "--port", "2222", "--no-passphrase", "--yes")
 
 
-async def test_from_nothing_to_a_proven_login_and_back(person: Person) -> None:
+@pytest.mark.parametrize(("slug", "word", "user"), [("core_ssh", "terminal", "root"), ("a0d7b954_ssh", "advanced", "sam")])
+async def test_from_nothing_to_a_proven_login_and_back(person: Person, slug: str, word: str, user: str) -> None:
     token = await person.long_lived_token(person.owner)
-    first = await person(*SETUP, token=token)
+    chosen = ("--app", word, "--username", user)
+    first = await person(*SETUP, *chosen, token=token)
     assert (first.code, first.json["result"], first.json["changed"]) == (0, "ok", True), first.words
     assert first.json["ssh"]["proof"]["method"] == "log"
     assert first.json["house"]["core"] == "2024.3.3"
-    assert person.house.house.app(SLUG).state == "started"
+    assert (first.json["ssh"]["user"], first.json["ssh"]["port"]) == (user, 2222)
+    assert person.house.house.app(slug).state == "started"
 
     doctor = await person("doctor", token=token)
     assert (doctor.code, doctor.json["result"]) == (0, "ok"), doctor.words
 
-    again = await person(*SETUP, token=token)
+    again = await person(*SETUP, *chosen, token=token)
     assert (again.code, again.json["changed"]) == (0, False), again.words
 
     undone = await person("undo", "--yes", token=token)
     assert undone.code == 0, undone.words
-    assert person.house.house.admitted(SLUG) == frozenset()
+    assert person.house.house.admitted(slug) == frozenset()
 
 
 async def test_a_dry_run_touches_nothing(person: Person) -> None:
