@@ -53,6 +53,13 @@ class Elsewhere(Ways):
         return url in self.public
 
 
+class Outside:
+    """A computer that is inside no house."""
+
+    async def supervisor(self) -> str | None:
+        return None
+
+
 @dataclass
 class Heard:
     """A show that keeps what it was told."""
@@ -103,7 +110,7 @@ class Desk:
             raise AssertionError("the way in needs no such tool")
 
         made = Options(no_input=asker is None, **options)
-        known = dict.fromkeys(Tools.__dataclass_fields__, nothing)
+        known = dict.fromkeys(Tools.__dataclass_fields__, nothing) | {"detours": Outside()}
         known |= {"options": made, "show": self.show, "asker": asker or NoTerminal(), "memory": self.memory, "ways": self.ways}
         return Tools(**known | {"connect": connect, "flavours": all_flavours(), "lock": contextlib.nullcontext})
 
