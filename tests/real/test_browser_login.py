@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from real.conftest import PASSWORD
-from real.test_signin import Somebody
+from real.test_signin_real import Somebody
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,7 +35,7 @@ _TURNED_AWAY = ("Exceeded MaxStartups", "Not allowed at this time")
 
 def warm_up() -> None:
     """Load asyncssh on a thread of its own while something else is waited for; an import is never cut off at the exit."""
-    threading.Thread(target=_load, name="warm up").start()
+    threading.Thread(target=_load, name="warm-up").start()
 
 
 def _load() -> None:
