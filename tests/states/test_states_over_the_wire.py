@@ -114,15 +114,32 @@ def test_a_port_of_the_host_itself_is_seen_before_anything_is_changed(computer: 
 
 @BOTH
 def test_a_port_that_is_taken_at_the_last_moment_is_named_and_all_is_put_back(computer: Computer, slug: str) -> None:
-    computer.turn(lambda house: house.install_now(slug))
-    # Nobody answers on the port (a service that only listens for itself), so that it cannot be seen beforehand.
-    computer.turn(lambda house: house.knobs.port_taken.add(house.core_port))
-    house = computer.snapshot()
-    failed = computer.setup("--app", WORDS[slug], "--port", str(computer.house.core_port))
-    assert failed.code in {1, 2}, failed
-    assert str(computer.house.core_port) in failed.said
+    computer.turn(lambda house: setattr(house.knobs, "install_seconds", 1.0))
+    started = computer.start(*computer.flags("--app", WORDS[slug], "--port", "2222"))
+    started.wait_for(lambda event: event.get("id") == "install-app")
+    computer.turn(lambda house: house.knobs.port_taken.add(2222))
+    failed = started.end()
+    assert (failed.code, failed.result) == (1, "put_back"), failed
+    assert failed.error["code"] == "port-in-use"
+    assert "2222" in failed.said
     assert "--port" in failed.said
-    assert computer.snapshot()["apps"] == house["apps"]
+    app = computer.snapshot()["apps"][slug]
+    kind = computer.house.app(slug).kind
+    assert (app["options"], app["network"], app["watchdog"]) == (kind.options, kind.ports, False)
+    assert any("Install" in kept for kept in failed.report["kept"])
+    assert_well(computer.setup("--app", WORDS[slug], "--port", "2244"))
+
+
+@pytest.mark.parametrize("said", [(), ("--password", "keep")], ids=["unsaid", "keep"])
+def test_people_who_log_in_by_password_are_not_locked_out_unasked(computer: Computer, said: tuple[str, ...]) -> None:
+    computer.turn(lambda house: serve_ssh(house, slug=TERMINAL, port=2222, password="hushed"))
+    before = computer.everything()
+    refused = computer.setup(*said)
+    assert_refused(computer, before, refused, 3, "password")
+    assert "hushed" not in refused.out + refused.err
+    agreed = computer.setup("--password", "keep", "--accept-risk", "password-off")
+    assert_well(agreed)
+    assert computer.snapshot()["apps"][TERMINAL]["options"]["password"] == "hushed"
 
 
 # ------------------------------------------------------------------------------------------------------------ run states
