@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core import logs
-from ha_ssh.core.facts import App, Apps, Door, Doors, app_and_door
-from ha_ssh.core.model import Check, DoorState, Facts, Stage, Verdict, Want, ok, tell, unknown, wrong
+from ha_ssh.core import keys, logs
+from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, app_and_door
+from ha_ssh.core.model import Check, DoorState, Edit, EditOp, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -34,7 +34,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         )
     if door.app_saw is False:
         return _somebody_else(app, door)
-    return _the_app_refuses(app, door)
+    return _the_app_refuses(facts, app, door)
 
 
 def _the_host(app: App, door: Door) -> Verdict:
@@ -68,13 +68,18 @@ def _somebody_else(app: App, door: Door) -> Verdict:
     return wrong(says, _OTHER, *_evidence(app, door), fix=fix, failure="look-alike")
 
 
-def _the_app_refuses(app: App, door: Door) -> Verdict:
+def _the_app_refuses(facts: Facts, app: App, door: Door) -> Verdict:
     """The app itself (or, without its log, whoever answers) refuses the key that is in its settings."""
+    key = facts.get(MyKey)
+    public = "" if isinstance(key, NotKnown) else str(key.public)
+    bounds = [bound for entry in app.serving.keys if (bound := keys.only_from(str(entry), public)) is not None]
     told = {one.code: one.line for one in logs.refusals(door.logged)}
     says = f"the server refuses your key for `{app.serving.user}`"
-    if "not-from-here" in told or any(" from=" in f" {entry}".replace(",", " ") for entry in app.serving.keys):
+    if "not-from-here" in told or bounds:
         fix = tell(
-            "widen the restriction", 'an authorised key with `from="…"` opens only from the addresses in it: correct that entry'
+            "widen the restriction",
+            f'the entry of your key has `from="{bounds[0] if bounds else "…"}"`: it opens only from there',
+            "correct that entry in the app's configuration, or log in from such an address",
         )
         return wrong(f"{says} from this address", CHECK.why, *_evidence(app, door), fix=fix, failure="key-from")
     if "modes" in told:
@@ -123,6 +128,14 @@ def break_it(scene: Breakable) -> None:
     scene.house.knobs.door = "stranger"
 
 
+def _bind(scene: Breakable) -> None:
+    """Let every key open from one other address alone."""
+    path = scene.flavour.add_key("").path
+    entries = [f'from="10.9.8.7" {entry}' for entry in scene.flavour.read({"options": scene.app.options}).keys]
+    scene.save(Edit(path=path, op=EditOp.SET, value=entries, title="restrict the keys"))
+    scene.restart()
+
+
 def _host(scene: Breakable) -> None:
     """Let the host's own server answer."""
     scene.house.knobs.door = "stranger"
@@ -140,9 +153,9 @@ CHECK = Check(
     stage=Stage.LOGIN,
     title="A login with your key succeeds",
     why="nothing else proves that the door opens",
-    needs=(Apps, Doors),
+    needs=(Apps, Doors, MyKey),
     rests_on=("port-answers", "key-file", "key-authorised"),
     judge=judge,
     break_it=break_it,
-    faults={"host-22222": _host, "wrong-server": _debian},
+    faults={"key-from": _bind, "host-22222": _host, "wrong-server": _debian},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ha_ssh.core import keys
 from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, holds_key
 from ha_ssh.core.model import Check, DoorState, Facts, Fix, Later, NotKnown, Stage, Verdict, Want, ok, wrong
 from ha_ssh.core.settings import section
@@ -41,7 +42,8 @@ def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
     key = facts.get(MyKey)
     if isinstance(key, NotKnown) or door.admitted is not False:
         return None
-    if door.app_saw and holds_key(app.serving.keys, key.public, facts.target.identity):
+    restricted = any(keys.only_from(str(one), str(key.public)) for one in app.serving.keys)
+    if door.app_saw and not restricted and holds_key(app.serving.keys, key.public, facts.target.identity):
         return "your key is saved, yet the app refuses it (its log shows the attempt)"
     return None
 

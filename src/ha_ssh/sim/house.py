@@ -915,6 +915,9 @@ class House:
             if opened is None:
                 method, tail = "password", " ssh2"
             return [*lines, f"Accepted {method} for {user} from {source}{tail}"]
+        if key is not None and key in sshd.listed():
+            where = f"(host={source.split()[0]}, ip={source.split()[0]})"
+            lines.append(f"Authentication tried for {user} with correct key but not from a permitted host {where}.")
         if key is not None and sshd.verbose:
             lines.append(f"Failed publickey for {user} from {source}{tail}")
         if by_password and sshd.password is not None:
