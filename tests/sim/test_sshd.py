@@ -203,7 +203,9 @@ async def test_the_supervisor_is_reached_through_a_login(running_house: Running,
     serve_ssh(running_house.house, key.line, server={"tcp_forwarding": True})
     async with login(running_house, key) as connection:
         token = str((await connection.run("printenv SUPERVISOR_TOKEN", check=True)).stdout).strip()
-        assert token
+        # Each app's container has a token of its own, which is not Core's.
+        assert token == running_house.inside.token_of(TERMINAL)
+        assert token != running_house.supervisor_token.reveal()
         listener = await connection.forward_local_port("127.0.0.1", 0, "supervisor", 80)
         headers = {"Authorization": f"Bearer {token}"}
         url = f"http://127.0.0.1:{listener.get_port()}/addons/core_ssh/info"
@@ -245,7 +247,9 @@ async def test_somebody_else_at_the_door(running_house: Running, key: Key, door:
     running_house.catch_up()
     try:
         async with login(running_house, key, connect_timeout=1) as connection:
-            seen = "in" if (await connection.run("exit")).exit_status is not None else "out"
+            ran = await connection.run("cat /data/options.json")
+            # A stranger lets everybody in, and knows nothing of the house.
+            seen = "in" if (ran.exit_status, ran.stdout) == (127, "") else f"out: {ran.exit_status} {ran.stdout!r}"
     except (OSError, asyncssh.Error) as problem:
         seen = type(problem).__name__
     assert met in seen
