@@ -140,7 +140,27 @@ def slow_house() -> list[Figure]:
     return [ratio("`ha-ssh setup`, 20 s to install and 3 s to restart", ours, theirs, bound=1.05)]
 
 
-PARTS = {"start-up": start_up, "quick": quick_house, "slow": slow_house}
+def healthy_house() -> list[Figure]:
+    """A house that is well: the whole doctor, against one question to Home Assistant and one login that others make.
+
+    The question is `config full`: what `info` asks for, no Core of the last years has (it answers 404).
+    """
+    with house(0, 0) as well:
+        own = {"HA_SSH_PROFILE": str(well.folder), "HA_SSH_NO_KEYRING": "1", "HA_SSH_TOKEN": well.token_file.read_text("utf-8")}
+        run([HA_SSH, "setup", "--url", well.url, "--port", PORT, "--no-passphrase", "--yes", "--no-input"], env=own)
+
+        def theirs() -> Ran:
+            asked = run([HASS_CLI, "config", "full"], env={"HASS_SERVER": well.url, "HASS_TOKEN": own["HA_SSH_TOKEN"]})
+            logged_in = run(["ssh", "-F", str(well.folder / "ssh" / "config"), "-o", "BatchMode=yes", "ha", "true"])
+            return Ran(seconds=asked.seconds + logged_in.seconds, peak_mb=max(asked.peak_mb, logged_in.peak_mb))
+
+        doctor = Side(label="ha-ssh doctor", run=lambda: run([HA_SSH, "doctor", "--no-input"], env=own))
+        other = Side(label="`hass-cli config full`, then `ssh ha true`", run=theirs)
+        interleave(9, doctor, other)
+    return [ratio("`ha-ssh doctor`, a healthy house", doctor, other, bound=1.5)]
+
+
+PARTS = {"start-up": start_up, "quick": quick_house, "doctor": healthy_house, "slow": slow_house}
 
 PAGE = """\
 <!-- Made by `make bench`. -->

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 import ssl
+import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,10 +61,26 @@ class Tls:
             ) from error
 
 
+def load() -> None:
+    """Import aiohttp without the system's certificates, which it would read twice for contexts that are never used here.
+
+    Who speaks TLS gets a context of its own; whoever made one just now, in another thread, would trust nobody.
+    """
+    if "aiohttp" in sys.modules:
+        return
+    reads_them = "set_default_verify_paths"
+    setattr(ssl.SSLContext, reads_them, lambda _context: None)
+    try:
+        importlib.import_module("aiohttp")
+    finally:
+        delattr(ssl.SSLContext, reads_them)
+
+
 class Web:
     """A client for one address; raises `HaSshError` only, with a code that says what is the matter."""
 
     def __init__(self, url: str, tls: Tls | None = None, *, limit: float = FEW_SECONDS) -> None:
+        load()
         self.url = base_of(url)
         self._tls = tls or Tls()
         self._limit = limit
@@ -138,6 +156,8 @@ class Web:
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token.reveal()}"
+        if url.startswith("https:") and not self.url.startswith("https:"):
+            rest["ssl"] = self._tls.setting()
         try:
             async with asyncio.timeout(limit or self._limit):
                 async with self._open().request(method, url, headers=sent, allow_redirects=False, **rest) as response:
