@@ -21,6 +21,8 @@ from ha_ssh.world import files
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PROFILE = "HA_SSH_PROFILE"
+"""The environment variable that names a folder for everything: SSH files, houses, journal, secrets."""
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
