@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ha_ssh.core.facts import ALIAS_KEYS, OF_THE_HOUSE, Alias, Computer, OwnFiles, SshConfig
+from ha_ssh.core.facts import OF_THE_HOUSE, Alias, Computer, OwnFiles, SshConfig
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -68,10 +68,7 @@ class CloseConfig:
         }
         later = Later("what `ssh` makes of its configuration")
         facts = facts.with_(replace(files, **shut), SshConfig(complaint=later))
-        name = facts.target.alias
-        if not name:
-            return facts
-        return facts.with_(Alias(name=name, resolved=dict.fromkeys(ALIAS_KEYS, later), login=later))
+        return facts.without(Alias, later) if facts.target.alias else facts
 
     async def save(self, home: Home) -> dict[str, Any]:
         """The mode of now."""

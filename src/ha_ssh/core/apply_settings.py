@@ -112,7 +112,8 @@ class ApplySettings:
             return None
         changes = [await _without_refs(home, change) for change in settings.from_json(saved["changes"])]
         now = settings_of(info)
-        before = self._completed(now, settings.reverse(changes, now))
+        reversed_ = settings.reverse(changes, now)
+        before = self._completed(now, reversed_)
         running = info.get("state") in {"started", "startup"}
         if running:
             await self._forget_our_key(home, now, before)
@@ -123,7 +124,12 @@ class ApplySettings:
             await home.call(f"/addons/{self.slug}/{'restart' if running else 'start'}")
         elif running and not saved["was_running"]:
             await home.call(f"/addons/{self.slug}/stop")
-        return None
+        return self._still_needed(reversed_, before)
+
+    def _still_needed(self, reversed_: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
+        """Name what stays although this step added it: the Supervisor saves no settings that lack a required option."""
+        added = [".".join(change.path) for change in settings.diff(reversed_, before, self.secret_paths)]
+        return f"{', '.join(added)} of {self.name}, at the default: the Supervisor saves nothing without it" if added else None
 
     async def _forget_our_key(self, home: Home, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
         """Let the app start once without our key, where an empty list would leave it in the app's own file."""

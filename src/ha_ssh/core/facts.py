@@ -793,6 +793,8 @@ def with_key(facts: Facts, key: MyKey) -> Facts:
 
 def with_new_login(facts: Facts) -> Facts:
     """Return the facts with the outcome of the alias's login open again."""
+    if facts.comes(Alias):
+        return facts
     alias, files = facts.get(Alias), facts.get(OwnFiles)
     if isinstance(alias, Alias) and isinstance(files, OwnFiles) and files.block.exists:
         return facts.with_(replace(alias, login=Later("the login by the alias")))

@@ -235,23 +235,29 @@ class Facts:
         self._known = dict(known)
 
     def __getitem__(self, kind: type[F]) -> F:
-        """Return the fact of that kind; raises `CannotLook` where it is not known."""
+        """Return the fact of that kind; raises `CannotLook` where it is not known, `NotYet` where a step will tell."""
         value = self.get(kind)
         if isinstance(value, NotKnown):
             raise CannotLook(value.reason, because=kind.__name__, code=value.code)
         return value
 
     def get(self, kind: type[F]) -> F | NotKnown:
-        """Return the fact, or why it is not known."""
-        value: F | NotKnown = self._known.get(kind, NotKnown("was not looked at", "not-looked"))
+        """Return the fact, or why it is not known; raises `NotYet` where all of it is still to come."""
+        value: F | NotKnown | Later = self._known.get(kind, NotKnown("was not looked at", "not-looked"))
+        if isinstance(value, Later):
+            raise NotYet(value.what)
         return value
+
+    def comes(self, kind: type[Any]) -> bool:
+        """Return whether all of a fact is still to come."""
+        return isinstance(self._known.get(kind), Later)
 
     def with_(self, *facts: Any) -> Facts:
         """Return these facts with others of the same kinds in their place."""
         return Facts(self.target, self._known | {type(fact): fact for fact in facts}, fresh=self.fresh)
 
-    def without(self, kind: type[Any], why: NotKnown) -> Facts:
-        """Return these facts with one of them unknown."""
+    def without(self, kind: type[Any], why: NotKnown | Later) -> Facts:
+        """Return these facts with one of them unknown, or with all of it still to come."""
         return Facts(self.target, self._known | {kind: why}, fresh=self.fresh)
 
     def aimed_at(self, target: Target) -> Facts:
