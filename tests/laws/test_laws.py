@@ -249,11 +249,13 @@ def without_named(house: dict[str, Any], kept: str) -> dict[str, Any]:
     house = copy.deepcopy(house)
     for path in (("core_ssh", "server"), ("a0d7b954_ssh", "ssh", "allow_remote_port_forwarding")):
         slug, *above, last = path
-        section = house["apps"][slug]["options"]
-        for name in above:
-            section = section.get(name, {})
-        if ".".join(("options", *above, last)) in kept:
-            section.pop(last)
+        app = house["apps"][slug]
+        if ".".join(("options", *above, last)) not in kept:
+            continue
+        for section in (app["options"], (app["running"] or {}).get("options", {})):
+            for name in above:
+                section = section.get(name, {})
+            section.pop(last, None)
     return house
 
 

@@ -36,7 +36,7 @@ def _be_nobody_special(scene: Breakable) -> None:
     edit = scene.flavour.set_username("hassio")
     if edit is None:
         return
-    scene.app.options["ssh"]["username"] = edit.value
+    scene.save(edit)
     scene.restart()
     path = block_path(scene.target)
     scene.put_file(path, (scene.file(path) or "").replace("User root", "User hassio"))

@@ -339,12 +339,13 @@ class Door:
 
     host: str
     port: int
-    state: DoorState
+    state: Any
+    """A `DoorState`."""
     message: Any = ""
     banner: Any = ""
     methods: Any = None
     """The ways to authenticate that were offered, or `None` where the connection did not come so far."""
-    admitted: bool | None = None
+    admitted: Any = None
     """True when our key was let in; `None` when no login was tried."""
     app_saw: Any = None
     """Where our key was refused: whether the app's own log shows an attempt, so that it was the app that refused."""
@@ -764,7 +765,9 @@ def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
     by_slug = dict(doors.by_slug) if isinstance(doors, Doors) else {}
     old = by_slug.pop(slug, None)
     if app.may_be_visited:
-        by_slug[slug] = replace(_door_to_come(facts, app, old), running=_as_it_runs(app.settings.get("options")))
+        by_slug[slug] = door = _door_to_come(facts, app, old)
+        if isinstance(door.running, Later):
+            by_slug[slug] = replace(door, running=_as_it_runs(app.settings.get("options")))
     key = facts.get(MyKey)
     found = facts[Apps].by_slug.values()
     tried = _worth_a_try(found, None if isinstance(key, NotKnown) else key, facts.target.identity)
@@ -801,37 +804,48 @@ def with_new_login(facts: Facts) -> Facts:
     return facts
 
 
+_NO_WAY_THERE = frozenset({DoorState.UNRESOLVED, DoorState.UNREACHABLE})
+"""What a connection meets on its way, whatever the app does."""
+
+
+def _is_unknown_name(facts: Facts) -> bool:
+    name = facts.get(Name)
+    return isinstance(name, Name) and not name.addresses
+
+
 def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
     """Foresee what a connection will meet once the app has (re)started, or once there is a key to try."""
+    if old is not None and isinstance(old.state, DoorState) and old.state in _NO_WAY_THERE:
+        return old
     key = facts.get(MyKey)
     admitted = holds_key(app.serving.keys, key.public, facts.target.identity) if isinstance(key, MyKey) else None
-    if admitted is not True:
-        return Door(
-            host=facts.target.ssh_host,
-            port=int(app.serving.port or 0),
-            state=Later("what the connection meets"),  # type: ignore[arg-type] # of a plan
-            message=Later("its words"),
-            banner=Later("the server's version"),
-            methods=Later("the ways to log in"),
-            admitted=admitted,
-            app_saw=Later("whether the app saw the attempt"),
-            host_keys=Later("the server's host keys"),
-        )
-    return Door(
+    silent = old is not None and (old.state is DoorState.TIMEOUT or isinstance(old.admitted, Later))
+    door = Door(
         host=facts.target.ssh_host,
         port=int(app.serving.port or 0),
-        state=DoorState.OPEN,
-        message="",
+        state=Later("what the connection meets"),
+        message=Later("its words"),
         banner=Later("the server's version"),
         methods=Later("the ways to log in"),
-        admitted=True,
-        host_keys=Later("the server's host keys") if old is None or not isinstance(old.proof, Proof) else old.host_keys,
+        admitted=admitted,
+        app_saw=Later("whether the app saw the attempt"),
+        host_keys=Later("the server's host keys"),
+    )
+    if admitted is not True:
+        return door
+    session = replace(
+        door,
         proof=Later("the proof of who answers"),
         running=Later("the options it runs with"),
         ha=Later("the answer of `ha info`"),
         ha_said=Later("the answer of `ha info`"),
         inside=Later("what the session shows"),
     )
+    if silent or _is_unknown_name(facts):
+        return replace(session, admitted=Later("whether the key is admitted"))
+    kept = old is not None and isinstance(old.proof, Proof)
+    host_keys = old.host_keys if old is not None and kept else door.host_keys
+    return replace(session, state=DoorState.OPEN, message="", app_saw=None, host_keys=host_keys)
 
 
 def holds_key(entries: Sequence[Any], public: Any, identity: str | None) -> bool:
