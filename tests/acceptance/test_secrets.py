@@ -109,7 +109,7 @@ def test_a_run_with_every_secret_tells_none(computer: Computer, form_of_output: 
     listed = computer.ha_ssh("undo", "--list")
     doctor = computer.ha_ssh("doctor", "--json", "--verbose", env={"HA_SSH_PASSPHRASE": PASSPHRASE})
     again, undone = with_passphrase(computer, "--verbose"), computer.ha_ssh("undo", "--yes", "--verbose")
-    assert (again.code, undone.code) == (0, 0), undone
+    assert (listed.code, again.code, undone.code) == (0, 0, 0), undone
     assert computer.snapshot()["apps"][ADVANCED]["options"]["ssh"]["password"] == PASSWORD
     nothing_is_told(computer, listed, doctor, again, undone)
     everything_is_private(computer)

@@ -74,9 +74,11 @@ def diagnose(world: World) -> tuple[Finding, ...]:
     return planner.diagnose(world.want, in_loop(world.look()), EVERY)
 
 
-def repair(world: World) -> engine.Converged:
-    """What `doctor --fix` does: every check, the plan agreed to."""
-    return in_loop(engine.converge(replace(world.run(world.home()), checks=EVERY)))
+def repair(world: World, *, take: bool = False) -> engine.Converged:
+    """What `doctor --fix` does: every check, the plan agreed to; with `take`, every offer too."""
+    taken = frozenset(check.id for check in EVERY) if take else frozenset()
+    run = world.run(world.home(), want=replace(world.want, taken=taken))
+    return in_loop(engine.converge(replace(run, checks=EVERY)))
 
 
 def bad(findings: tuple[Finding, ...]) -> list[Finding]:

@@ -1094,6 +1094,21 @@ def risk_question(risk: Risk, does: str) -> Question:
     )
 
 
+def offer_question(check: str, says: str, does: str) -> Question:
+    """The question whether an offered change is wanted; the answer of nobody is no."""
+    return Question(
+        id=f"offer-{check}",
+        text=f"{does[0].upper()}{does[1:]}?",
+        why=f"{says[0].upper()}{says[1:]}.",
+        kind=Kind.CONFIRM,
+        flag="--also",
+        env="HA_SSH_ALSO",
+        metavar=check,
+        default=False,
+        validate=parse_bool,
+    )
+
+
 # ----------------------------------------------------------------------------------------------------------------- words
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, Doors, app_and_door
 from ha_ssh.core.inside import Inside
-from ha_ssh.core.model import Check, Facts, NotKnown, Scope, Stage, Verdict, Want, known, note, ok, tell, unknown, warn
+from ha_ssh.core.model import Check, Facts, NotKnown, Scope, Stage, Verdict, Want, known, note, offer, ok, tell, unknown, warn
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -50,12 +50,12 @@ def _no_sftp(facts: Facts, app: App, *, rsync: bool) -> Verdict:
     tried = [one.line for one in logs.refusals(lines) if one.code == "subsystem-failed"] if isinstance(lines, tuple) else []
     switch = app.flavour.allow("sftp")
     name = ".".join(switch.path[1:]) if switch else "sftp"
-    root = "" if app.serving.user == "root" else ", with `root` as the login name, which it needs"
-    fix = tell(
-        "copy in another way, or switch SFTP on",
-        "`scp -O` copies without SFTP" + ("; `rsync` is there" if rsync else ""),
-        f"SFTP: switch `{name}` on in the app's configuration{root}; restart it",
-    )
+    instead = "`scp -O` copies without SFTP" + ("; `rsync` is there" if rsync else "")
+    if switch and app.serving.user == "root":
+        fix = offer("switch SFTP on", switch, app.slug, instead, f"`{name}` in the app's configuration is the switch")
+    else:
+        way = f"SFTP: switch `{name}` on in the app's configuration, with `root` as the login name, which it needs; restart it"
+        fix = tell("copy in another way, or switch SFTP on", instead, way)
     says = "SFTP is off, so `scp` works only as `scp -O`"
     evidence = (f"settings: `{name}` is off", *(f"the app's log: {line}" for line in tried[-1:]))
     return note(says, "since OpenSSH 9, `scp` goes through SFTP", *evidence, failure="scp-new", fix=fix)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.facts import App, Apps, Doors, OwnFiles, SshConfig, app_and_door, block_path
 from ha_ssh.core.inside import Inside
-from ha_ssh.core.model import Check, Facts, NotKnown, Scope, Stage, Verdict, Want, known, ok, tell, warn
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Scope, Stage, Verdict, Want, known, offer, ok, tell, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     alias = facts.target.alias if not isinstance(config, NotKnown) else None
     said = known(config.said, "see what your configuration forwards") if isinstance(config, SshConfig) and alias else {}
     if not app.serving.forwarding and (wish := _wish(said, "localforward", "dynamicforward")):
-        return _off(app, wish)
+        return _off(app, wish, unwanted=want.tunnels is False)
     if not app.serving.remote_forwarding and (wish := _wish(said, "remoteforward")):
         return _remote_off(app, wish)
     if not app.serving.agent_forwarding and _wish(said, "forwardagent") == "forwardagent yes":
@@ -41,12 +41,13 @@ def _wish(said: Mapping[str, Any], *keywords: str) -> str:
     return next((f"{word} {said[word][0]}" for word in keywords if said.get(word) and said[word][0] not in {"", "no"}), "")
 
 
-def _off(app: App, wish: str) -> Verdict:
-    fix = tell(
-        "allow forwarding, or leave it out",
-        "`ha-ssh setup --tunnels` allows it and restarts the app; whoever logs in then reaches further into your network",
-        f"or take `{wish.split()[0]}` out of your configuration",
-    )
+def _off(app: App, wish: str, *, unwanted: bool) -> Verdict:
+    further = "whoever logs in then reaches further into your network"
+    without = f"or take `{wish.split()[0]}` out of your configuration"
+    if unwanted:
+        fix = tell("allow forwarding, or leave it out", f"`ha-ssh setup --tunnels` allows it: {further}", without)
+    else:
+        fix = offer("let the app forward connections", app.flavour.set_forwarding(on=True), app.slug, further, without)
     return warn(
         f"your configuration forwards connections through {app.flavour.name}, which forbids it",
         "each use ends in `administratively prohibited`; VS Code hangs at `Opening Remote…` for the same reason",
@@ -58,13 +59,7 @@ def _off(app: App, wish: str) -> Verdict:
 
 
 def _remote_off(app: App, wish: str) -> Verdict:
-    switch = app.flavour.allow("remote-forwarding")
-    name = ".".join(switch.path[1:]) if switch else "forwarding"
-    fix = tell(
-        "allow it, or leave it out",
-        f"switch `{name}` on in the app's configuration, and restart it",
-        "or take `RemoteForward` out of your configuration",
-    )
+    fix = _offered(app, "remote-forwarding", "let the app listen for you", "take `RemoteForward` out of your configuration")
     return warn(
         f"your configuration lets {app.flavour.name} listen for you (`RemoteForward`), which it forbids",
         "each login then warns: `remote port forwarding failed`",
@@ -76,13 +71,8 @@ def _remote_off(app: App, wish: str) -> Verdict:
 
 
 def _agent_off(app: App) -> Verdict:
-    switch = app.flavour.allow("agent-forwarding")
-    name = ".".join(switch.path[1:]) if switch else "agent forwarding"
-    fix = tell(
-        "leave it out, or allow it",
-        "take `ForwardAgent` out of your configuration: with it, whoever is root in the app can use your keys",
-        f"or switch `{name}` on in the app's configuration, and restart it",
-    )
+    without = "take `ForwardAgent` out of your configuration: with it, whoever is root in the app can use your keys"
+    fix = _offered(app, "agent-forwarding", "let the app take your agent", without)
     return warn(
         f"your configuration lends your agent to {app.flavour.name} (`ForwardAgent`), which does not take it",
         "inside there is no agent then, and no error says so",
@@ -90,6 +80,15 @@ def _agent_off(app: App) -> Verdict:
         fix=fix,
         failure="agent-fwd",
     )
+
+
+def _offered(app: App, what: str, does: str, without: str) -> Fix:
+    """Offer the app's switch, where it has one, beside the way without it."""
+    switch = app.flavour.allow(what)
+    if switch is None:
+        return tell("leave it out", without)
+    name = ".".join(switch.path[1:])
+    return offer(does, switch, app.slug, without, f"`{name}` in the app's configuration is the switch")
 
 
 def _add(scene: Breakable, line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps
-from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, note, ok, tell
+from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, note, offer, ok
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 def judge(want: Want, facts: Facts) -> Verdict:
     """Read whether the app shares one terminal session among all logins."""
     app = facts[Apps].chosen(want.app)
-    if not app.serving.one_session:
+    edit = app.flavour.allow("own-session")
+    if edit is None or not app.serving.one_session:
         return ok("each login has its own session")
-    fix = tell(
-        "give each login its own session, or mind it",
-        "switch `share_sessions` off in the app's configuration, and restart it",
+    fix = offer(
+        "give each login a session of its own",
+        edit,
+        app.slug,
+        "`share_sessions` in the app's configuration is the switch",
         "programs: run commands plainly (`ssh HOST command`), or as `TMUX=1 bash -lc '…'`",
     )
     return note(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps, Doors, app_and_door
+from ha_ssh.core import keys
+from ha_ssh.core.facts import Apps, Door, Doors, app_and_door
 from ha_ssh.core.model import Check, Facts, NotKnown, Stage, Verdict, Want, known, note, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown("nobody was let in, so there is nothing to prove", CHECK.why)
     proof = known(door.proof, "prove by the app's own log that it is the app that answers")
     if proof is None and isinstance(facts.get(Apps), NotKnown):
-        says = "the app's log is out of reach, and this computer does not know the server's host key"
-        return unknown(says, CHECK.why, *((f"greeting: {door.banner}",) if door.banner else ()))
+        return _first_contact(door)
     if proof is None:
         failure, who = next(((code, who) for words, code, who in _FAILURES if words in door.unproven), ("unproven", ""))
         fix = tell(
@@ -47,6 +47,19 @@ def judge(want: Want, facts: Facts) -> Verdict:
             proof.line,
         )
     return ok("the app's own log shows your login: it is the app that answers", proof.line)
+
+
+def _first_contact(door: Door) -> Verdict:
+    """Nobody vouches for a server that is met for the first time, where the app's log cannot be read."""
+    offered = tuple(f"it offers {key.split()[0]} {keys.fingerprint(key)}" for key in known(door.host_keys, "see its host keys"))
+    fix = tell(
+        "let the app vouch for it, or compare the fingerprint",
+        "sign in to Home Assistant: `ha-ssh login`; then `ha-ssh setup` proves the server by the app's own log and pins its keys",
+        "or open the app's web terminal: `ssh-keyscan localhost | ssh-keygen -lf -` has to show the same fingerprint",
+    )
+    says = "this computer meets the server for the first time: its host key is not known here, and the app's log is out of reach"
+    greeting = (f"greeting: {door.banner}",) if door.banner else ()
+    return unknown(says, CHECK.why, *greeting, *offered, fix=fix, failure="hostkey-unknown")
 
 
 def break_it(scene: Breakable) -> None:

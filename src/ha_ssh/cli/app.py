@@ -65,6 +65,9 @@ def doctor(
     list_only: Annotated[bool, typer.Option("--list", help="List the checks and leave.")] = False,
     only: Annotated[list[str] | None, flag("--only", metavar="ID", help="Judge only this check (repeatable).")] = None,
     skip: Annotated[list[str] | None, flag("--skip", metavar="ID", help="Leave this check out (repeatable).")] = None,
+    also: Annotated[
+        list[str] | None, flag("--also", metavar="ID", help="With --fix: take this check's offer too (repeatable).")
+    ] = None,
     strict: Annotated[bool, flag("--strict", help="Exit 1 for warnings too.")] = False,
     offline: Annotated[bool, flag("--offline", help="Look at this computer's own files only.")] = False,
     report: Annotated[
@@ -84,7 +87,8 @@ def doctor(
     access works; 1: it does not, or could not be looked at.
     """
     options = looking(options, report=report, port=port, key=key, passphrase_file=passphrase_file)
-    options = replace(options, fix=fix, list_only=list_only, only=tuple(only or ()), skip=tuple(skip or ()), strict=strict)
+    options = replace(options, fix=fix, list_only=list_only, strict=strict)
+    options = replace(options, only=tuple(only or ()), skip=tuple(skip or ()), also=tuple(also or ()))
     return replace(options, offline=offline, host=host, ssh_user=user)
 
 

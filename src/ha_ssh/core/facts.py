@@ -766,7 +766,7 @@ def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
     old = by_slug.pop(slug, None)
     if app.may_be_visited:
         by_slug[slug] = door = _door_to_come(facts, app, old)
-        if isinstance(door.running, Later):
+        if door.state is DoorState.OPEN:
             by_slug[slug] = replace(door, running=_as_it_runs(app.settings.get("options")))
     key = facts.get(MyKey)
     found = facts[Apps].by_slug.values()

@@ -126,6 +126,8 @@ class Want:
     multiplex: bool | None = None
     accepted: frozenset[Risk] = frozenset()
     """The named risks that were agreed to; never stored."""
+    taken: frozenset[str] = frozenset()
+    """The checks whose offer was taken; never stored."""
 
 
 # --------------------------------------------------------------------------------------------------------------- facts
@@ -347,7 +349,9 @@ class Fix:
     """True when the app must be (re)started even without an edit."""
     steps: tuple[Step, ...] = ()
     instructions: tuple[str, ...] = ()
-    """What a person has to do, a line each; only with `Consent.TELL`."""
+    """What a person has to do, a line each; with `Consent.TELL`, and beside an offer."""
+    offered: bool = False
+    """Done only where a person says yes to just this: the plan's one yes does not cover it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,6 +399,11 @@ def unknown(
 def tell(does: str, *instructions: str) -> Fix:
     """A fix that only a person can do."""
     return Fix(does=does, consent=Consent.TELL, instructions=instructions)
+
+
+def offer(does: str, edit: Edit, slug: str, *instructions: str) -> Fix:
+    """A change of an app's settings that is a matter of taste or trust: made where a person wants just this."""
+    return Fix(does=does, consent=Consent.ASK, offered=True, slug=slug, edits=(edit,), instructions=instructions)
 
 
 class Breakable(Protocol):
@@ -532,7 +541,7 @@ class Plan:
     steps: tuple[PlannedStep, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     told: tuple[Finding, ...] = ()
-    """What only a person can put right."""
+    """What only a person can put right, or decide."""
     unaccepted: tuple[Finding, ...] = ()
     """Fixes left out because their risk was not accepted."""
     expected: Facts | None = None
@@ -541,6 +550,11 @@ class Plan:
     def risks(self) -> tuple[Risk, ...]:
         """Every risk that some step needs, in order, each once."""
         return tuple(dict.fromkeys(risk for planned in self.steps for risk in planned.risks))
+
+    @property
+    def offers(self) -> tuple[Finding, ...]:
+        """What a person may decide to have done."""
+        return tuple(finding for finding in self.told if finding.verdict.fix and finding.verdict.fix.offered)
 
     def __bool__(self) -> bool:
         return bool(self.steps)

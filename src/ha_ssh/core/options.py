@@ -121,6 +121,8 @@ class Options:
     list_only: bool = False
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """The checks whose offers are taken."""
     strict: bool = False
     offline: bool = False
     """True where only this computer's own files are to be looked at."""

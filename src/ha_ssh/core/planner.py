@@ -161,7 +161,7 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:
             continue
         if held_up:
             waiting.append(Waiting(check=check, what=fix.does))
-        elif fix.consent is Consent.TELL:
+        elif fix.consent is Consent.TELL or (fix.offered and check.id not in want.taken):
             told.append(Finding(check=check, verdict=verdict))
             stuck.update({check.id} if verdict.level in {Level.WRONG, Level.UNKNOWN} else ())
         elif (risk := _unaccepted(fix, want, draft.facts)) is not None:

@@ -18,7 +18,7 @@ from ha_ssh.flows.approach import OFFLINE, Approached, approach, past_core
 from ha_ssh.flows.beforehand import carried
 from ha_ssh.flows.enter import mind_another_machine
 from ha_ssh.flows.reports import private, report_on, versions
-from ha_ssh.flows.risks import accept_risks
+from ha_ssh.flows.risks import accept_risks, take_offers
 from ha_ssh.flows.unfinished import meet_unfinished
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Fa
     want = (came.known.want if came.known else None) or infer(facts)
     if "key" in tools.options.answers:
         want = replace(want, identity=came.target.identity)
-    return came, facts, replace(want, accepted=tools.options.accepted)
+    return came, facts, replace(want, accepted=tools.options.accepted, taken=frozenset(tools.options.also))
 
 
 def _told(tools: Tools, came: Approached, want: Want, checks: tuple[Check, ...], done: engine.Converged) -> Report:
@@ -96,7 +96,7 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
         plan = plan_for(want, facts, checks)
         tools.show.plan(plan)
         return report_on("doctor", came, engine.Converged(facts, first=plan), tools, want)
-    want = await accept_risks(tools, want, facts, checks)
+    want = await take_offers(tools, await accept_risks(tools, want, facts, checks), facts, checks)
     run = engine.Run(
         command="doctor --fix",
         target=facts.target,
@@ -115,7 +115,7 @@ def _chosen(tools: Tools) -> tuple[Check, ...]:
     """Return the checks that `--only` and `--skip` leave; raises `UsageError` for an id that is none."""
     every = in_order(all_checks())
     ids = {check.id for check in every}
-    for flag, names in (("--only", tools.options.only), ("--skip", tools.options.skip)):
+    for flag, names in (("--only", tools.options.only), ("--skip", tools.options.skip), ("--also", tools.options.also)):
         for name in names:
             if name not in ids:
                 raise UsageError("no-such-check", f"{flag}: there is no check `{name}`", "`ha-ssh doctor --list` names them all")

@@ -1,11 +1,11 @@
-"""The named risks of a plan: a person is asked about each; nobody accepts one for them."""
+"""The named risks and the offers of a plan: a person is asked about each; nobody accepts one for them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ha_ssh.ask.questions import risk_question
+from ha_ssh.ask.questions import offer_question, risk_question
 from ha_ssh.core.planner import plan as plan_for
 
 if TYPE_CHECKING:
@@ -26,3 +26,12 @@ async def accept_risks(tools: Tools, want: Want, facts: Facts, checks: Sequence[
         if not await tools.asker.ask(risk_question(fix.risk, says[0].upper() + says[1:])):
             return want
         want = replace(want, accepted=want.accepted | {fix.risk})
+
+
+async def take_offers(tools: Tools, want: Want, facts: Facts, checks: Sequence[Check]) -> Want:
+    """Return the want with the offers that were taken when asked, each by itself."""
+    for finding in plan_for(want, facts, checks).offers:
+        fix = finding.verdict.fix
+        if fix is not None and await tools.asker.ask(offer_question(finding.id, finding.verdict.says, fix.does)):
+            want = replace(want, taken=want.taken | {finding.id})
+    return want

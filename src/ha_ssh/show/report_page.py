@@ -117,8 +117,8 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
 
 
 def _remedy(fix: Fix) -> tuple[tuple[str, str], tuple[str, ...]]:
-    if fix.consent is Consent.TELL:
-        return ("for you to do", fix.does), fix.instructions
+    if fix.consent is Consent.TELL or fix.offered:
+        return ("for you to decide" if fix.offered else "for you to do", fix.does), fix.instructions
     risk = f", with `--accept-risk {fix.risk}`" if fix.risk else ""
     return ("remedy", f"{fix.does}: `ha-ssh doctor --fix` does it{risk}"), ()
 

@@ -66,8 +66,8 @@ class TerminalShow:
     # ------------------------------------------------------------------------------------------------ the protocol Show
 
     def say(self, text: str) -> None:
-        """A sentence for people."""
-        self._write(self._err, wrap(text, self._width))
+        """A sentence for people; an indented line is there to be copied, and stays whole."""
+        self._write(self._err, [text] if text.startswith("  ") else wrap(text, self._width))
 
     def step(self, report: StepReport) -> None:
         """A step started or ended."""
@@ -293,8 +293,9 @@ def _following(followers: Sequence[Finding], width: int, *, verbose: bool) -> li
 
 
 def _fix(fix: Fix, width: int) -> list[str]:
-    if fix.consent is Consent.TELL:
-        lines = wrap(fix.does, width, first="    for you to do: ", rest="      ")
+    if fix.consent is Consent.TELL or fix.offered:
+        first = "    for you to decide: " if fix.offered else "    for you to do: "
+        lines = wrap(fix.does, width, first=first, rest="      ")
         for instruction in fix.instructions:
             lines += wrap(instruction, width, first="      - ")
         return lines
@@ -340,7 +341,8 @@ def _beside(row: Mapping[str, Any]) -> str:
     if "title" in row:
         scope = row.get("scope", Scope.ACCESS)
         return str(row["title"]) + (f" ({scope})" if scope != Scope.ACCESS else "")
-    return " · ".join(str(value) for value in list(row.values())[1:] if value not in {None, ""})
+    values = (", ".join(map(str, value)) if isinstance(value, list | tuple) else value for value in list(row.values())[1:])
+    return " · ".join(str(value) for value in values if value not in {None, ""})
 
 
 def error_lines(error: ErrorReport, width: int = WIDTH) -> list[str]:
