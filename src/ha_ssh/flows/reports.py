@@ -41,7 +41,9 @@ def report_on(command: str, entered: Met, done: engine.Converged, tools: Tools, 
         _add_plan(report, done.first)
     elif not engine.well(done.findings, strict=tools.options.strict):
         report.result, report.exit = Outcome.WRONG, Exit.WRONG
-    report.next_line = (report.ssh or {}).get("command") if report.exit == Exit.OK and report.result is Outcome.OK else None
+    if report.exit == Exit.OK and report.result is Outcome.OK and report.ssh:
+        # The files of a demo are gone when it ends, so it shows what a real run would.
+        report.next_line = f"ssh {want.alias}" if tools.options.demo and want.alias else report.ssh.get("command")
     return report
 
 
