@@ -15,7 +15,7 @@ from ha_ssh.core.model import Risk
 from ha_ssh.core.options import Options, Trust
 from ha_ssh.core.secret import Secret
 from ha_ssh.flavours import all_flavours
-from ha_ssh.flows.enter import enter, lan_address
+from ha_ssh.flows.enter import come_in, enter, lan_address, meet
 from ha_ssh.flows.tools import Tools
 from ha_ssh.sim.house import House
 from ha_ssh.sim.keys import MadeUpKeys
@@ -236,6 +236,22 @@ async def test_a_token_that_was_given_is_not_kept_and_one_that_was_typed_is(desk
     assert (known.name, known.url) == ("home", HOME)
     later = await enter(desk.tools())
     assert (await later.credentials.access()).reveal() == "typed.by.hand"
+
+
+async def test_a_former_session_that_cannot_be_ended_is_said_and_the_new_sign_in_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unheard(_former: Any) -> bool:
+        raise HaSshError("timed-out", "Nobody answered.")
+
+    monkeypatch.setattr(desk.ways, "revoke", unheard)
+    desk.vault.keep(f"sign-in {HOME}", Secret('{"refresh": "old", "client_id": "http://127.0.0.1/"}'))
+    tools = desk.tools(Scripted({"sign-in": "token", "token": "typed.by.hand"}), url=HOME)
+    await come_in(tools, await meet(tools), anew=True)
+    kept = desk.ways.kept(HOME, Trust())
+    assert kept is not None
+    assert (await kept.access()).reveal() == "typed.by.hand"
+    assert f"Nobody answered. Delete it at `{HOME}/profile/security`, under Refresh tokens." in desk.show.said[-1]
 
 
 async def test_a_sign_in_stays_with_its_origin(desk: Desk) -> None:

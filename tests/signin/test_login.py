@@ -124,9 +124,82 @@ def address_in(process: subprocess.Popen[str]) -> str:
     raise AssertionError("no address was shown")
 
 
+def sessions(computer: Computer) -> list[str]:
+    return computer.turn(lambda house: list(house.refresh_tokens))
+
+
+def test_a_new_sign_in_ends_the_one_in_whose_place_it_is(computer: Computer) -> None:
+    for _ in range(2):
+        assert login(computer).code == 0
+        (session,) = sessions(computer)
+        assert session in str(kept(computer))
+    computer.token = computer.running.token.reveal()
+    by_token = computer.ha_ssh("login", "--json")
+    assert (by_token.code, sessions(computer)) == (0, []), by_token
+    computer.token = ""
+    assert login(computer, "--once").code == 0
+    assert "token" in str(kept(computer))
+
+
+def test_who_is_signed_in_already_is_told_so(computer: Computer) -> None:
+    assert login(computer).code == 0
+    before = sessions(computer)
+    for more in ((), ("--dry-run",)):
+        again = computer.ha_ssh("login", "--json", *more)
+        assert (again.code, again.report["changed"]) == (0, False), again
+        assert "`Owner` is signed in" in again.err
+    assert sessions(computer) == before
+    with at_the_terminal(computer, "login") as person:
+        person.until("Sign in anew?")
+        person.type("\n")
+        person.until("stays signed in")
+        assert person.end() == 0, person.text
+    assert sessions(computer) == before
+    with at_the_terminal(computer, "login") as person:
+        person.until("Sign in anew?")
+        person.type("y\n")
+        person.until("How do you want to sign in?")
+        person.type("\x03")
+        assert person.end() == 130
+
+
+def test_a_sign_in_that_works_no_longer_counts_for_none(computer: Computer) -> None:
+    assert login(computer).code == 0
+    computer.turn(lambda house: [house.revoke(session) for session in list(house.refresh_tokens)])
+    for what in ("session", "token"):
+        refused = computer.ha_ssh("login", "--json")
+        assert (refused.code, refused.error["code"]) == (3, "missing-sign-in"), refused
+        assert ("has ended" if what == "session" else "does not accept the token") in refused.err
+        if what == "session":
+            computer.token = computer.running.token.reveal()
+            assert computer.ha_ssh("login", "--json").code == 0
+            computer.turn(lambda house: house.revoke(computer.token))
+            computer.token = ""
+
+
+def test_a_token_is_said_to_outlive_the_logout(computer: Computer) -> None:
+    computer.token = computer.running.token.reveal()
+    done = computer.ha_ssh("login", "--url", computer.running.url, "--json")
+    assert "which cannot end it" in done.err
+    assert "stays signed in" not in done.err
+    computer.token = ""
+    out = computer.ha_ssh("logout", "--json")
+    assert "/profile/security`, under Long-lived access tokens." in " ".join(out.err.split())
+
+
+@pytest.mark.parametrize("more", [("--days", "3"), ("--secret-out", "new")])
+def test_what_belongs_to_a_token_needs_one(computer: Computer, more: tuple[str, ...]) -> None:
+    refused = login(computer, *more)
+    assert (refused.code, refused.error["code"]) == (2, "no-token-named"), refused
+    assert refused.error["message"].startswith(more[0])
+    assert "--make-token" in refused.said
+
+
 def test_the_browser_signs_in_on_the_houses_own_page_with_pkce(computer: Computer) -> None:
     process = started(computer)
     address = address_in(process)
+    assert process.stderr is not None
+    assert any("5 minutes at most" in line for line in process.stderr)
     assert "code_challenge_method=S256" in address
     assert re.search(r"redirect_uri=http%3A%2F%2F127\.0\.0\.1%3A\d+%2Fcallback", address)
     page = play_the_browser(address, computer.house.owner)

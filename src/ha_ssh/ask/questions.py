@@ -982,6 +982,21 @@ def sign_in_question(url: str, *, or_nobody: bool = False) -> Question:
     )
 
 
+def anew_question(who: str, url: str) -> Question:
+    """The question whether to sign in though somebody is; the answer of nobody is no."""
+    return Question(
+        id="anew",
+        text="Sign in anew?",
+        why=f"`{who}` is signed in to {url} already, and the session works. A new one takes its place.",
+        kind=Kind.CONFIRM,
+        flag="--browser",
+        env="HA_SSH_BROWSER",
+        metavar="",
+        default=False,
+        validate=parse_bool,
+    )
+
+
 def passphrase_question(path: str) -> Question:
     """The question for the passphrase of a key that is only looked at; an empty answer goes without."""
     return Question(

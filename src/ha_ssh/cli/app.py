@@ -128,7 +128,7 @@ def login(
     make_token: Annotated[
         str | None, flag("--make-token", metavar="NAME", help="Make a long-lived token of this name, for scripts.")
     ] = None,
-    days: Annotated[int, flag("--days", metavar="N", help="How long that token lasts: 365 if not said.")] = 365,
+    days: Annotated[int | None, flag("--days", metavar="N", help="How long that token lasts: 365 if not said.")] = None,
     secret_out: Annotated[
         str | None, flag("--secret-out", metavar="FILE", help="Write that token to this new file (0600).")
     ] = None,
@@ -141,13 +141,17 @@ def login(
     password = None if password_file is None else read_secret(password_file, said_where(context, "--password-file"))
     if username is not None and browser is not None:
         raise UsageError("bad-sign-in", "--username and --browser are two ways to sign in.", "leave one out")
+    for name, said in (("--days", days), ("--secret-out", secret_out)):
+        if said is not None and make_token is None:
+            where = said_where(context, name)
+            raise UsageError("no-token-named", f"{where} is about a token, and none is to be made.", "add `--make-token NAME`")
     return replace(
         options,
         browser=browser,
         username=username,
         password=password,
         make_token=make_token,
-        days=days,
+        days=options.days if days is None else days,
         secret_out=secret_out,
     )
 

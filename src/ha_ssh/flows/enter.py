@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CLOUD = ".ui.nabu.casa"
 """The end of the names under which Home Assistant Cloud carries HTTPS, and nothing else."""
 _PASSWORD_TRIES = 3
+_BROWSER_PATIENCE = 300.0
+"""Seconds that a sign-in in the browser may take."""
 FROM_INSIDE = "172.30.32.1"
 """The host of the house, as every app's container sees it."""
 CORE_IS_DOWN = frozenset({"connection-refused", "core-not-answering", "dropped", "no-route", "server-error", "timed-out"})
@@ -87,7 +89,11 @@ async def enter(tools: Tools, *, only_looks: bool = False, anew: bool = False) -
     With `only_looks`, a house that does not answer, or that another machine answers for, is left to the checks to tell; without,
     it is an error, so nothing is ever changed there. With `anew`, a sign-in that is kept already does not count.
     """
-    met = await meet(tools, only_looks=only_looks)
+    return await come_in(tools, await meet(tools, only_looks=only_looks), only_looks=only_looks, anew=anew)
+
+
+async def come_in(tools: Tools, met: Met, *, only_looks: bool = False, anew: bool = False) -> Entered:
+    """Sign in to a house that was met; see `enter`."""
     if met.inside:
         home = tools.detours.inside()
         return Entered(**vars(met), home=home, credentials=None, ssh_host=await ssh_host_of(tools, met, home))
@@ -302,14 +308,17 @@ async def _by_browser(tools: Tools, met: Met) -> Credentials:
 
     def show(address: str) -> None:
         tools.show.say("opening this page in your browser:" if here else "open this page in a browser:")
-        tools.show.say(f"\n{address}")
+        tools.show.say(f"\n{address}\n")
+        tools.show.say(f"waiting until you are signed in there, {_BROWSER_PATIENCE / 60:.0f} minutes at most")
 
     async def paste(problem: str) -> str:
         if problem:
             tools.asker.complain(problem)
         return str(await tools.asker.ask(ask.paste_question()))
 
-    return await tools.ways.by_browser(met.url, met.trust, show, open_it=here, paste=None if tools.options.no_input else paste)
+    return await tools.ways.by_browser(
+        met.url, met.trust, show, open_it=here, paste=None if tools.options.no_input else paste, limit=_BROWSER_PATIENCE
+    )
 
 
 async def _by_password(tools: Tools, met: Met) -> Credentials:
@@ -334,14 +343,31 @@ async def _by_password(tools: Tools, met: Met) -> Credentials:
 
 
 async def stay_signed_in(tools: Tools, met: Met, home: Home, credentials: Credentials) -> None:
-    """Keep a new sign-in once the house has taken it, unless it is for this run only."""
+    """Keep a new sign-in once the house has taken it, unless it is for this run only, and end the one in whose place it is."""
     who = await home.core()
     tools.show.say(f"signed in to {met.url} as {who.user or 'somebody without a name'}")
     if tools.options.once or tools.options.dry_run or not who.is_admin:
         return
+    former = tools.ways.kept(met.url, met.trust)
     await tools.ways.keep(credentials)
     if met.known is None:
         tools.memory.remember(name=met.name, url=met.url, trust=met.trust)
+    if former is not None:
+        await _end_former(tools, former)
+
+
+async def _end_former(tools: Tools, former: Credentials) -> None:
+    """End the session that was kept before: nobody has its secret any more, and it would go on for months."""
+    try:
+        await tools.ways.revoke(former)
+    except HaSshError as error:
+        tools.show.say(f"the session of before goes on: {error.message} {where_to_end(former)}")
+
+
+def where_to_end(credentials: Credentials) -> str:
+    """Say where Home Assistant lets people end a sign-in."""
+    kind = "Refresh tokens" if credentials.is_session else "Long-lived access tokens"
+    return f"Delete it at `{credentials.origin}/profile/security`, under {kind}."
 
 
 # ------------------------------------------------------------------------------------------------------- the same house?

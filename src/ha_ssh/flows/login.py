@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from ha_ssh.ask.questions import secret_out_question
+from ha_ssh.ask.questions import anew_question, secret_out_question
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, UsageError
 from ha_ssh.core.model import Outcome, Report
-from ha_ssh.flows.enter import enter, meet
+from ha_ssh.flows.enter import come_in, meet, where_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from ha_ssh.core.model import CoreState
     from ha_ssh.core.secret import Secret
     from ha_ssh.flows.enter import Entered, Met
-    from ha_ssh.flows.tools import Tools
+    from ha_ssh.flows.tools import Credentials, Tools
 
 _LONGEST = 3650
 """Days that a token may last: ten years, as on Home Assistant's own page."""
+_DEAD = frozenset({"signed-out", "token-refused"})
+"""The errors of a sign-in that Home Assistant has ended."""
 
 
 async def login(tools: Tools) -> Report:
@@ -34,10 +36,12 @@ async def login(tools: Tools) -> Report:
             "bad-token-name", "--make-token: the name is empty.", "name what the token is for: `--make-token backup`"
         )
     if options.dry_run:
-        return _planned(tools, await meet(tools))
+        met = await meet(tools)
+        return _planned(tools, met, anew=await _wanted_anew(tools, met))
     with tools.lock(), await _room_for_a_token(tools) as write:
-        named = options.token is not None or options.username or options.password is not None or options.browser is not None
-        entered = await enter(tools, anew=bool(named) or options.make_token is None)
+        met = await meet(tools)
+        anew = await _wanted_anew(tools, met)
+        entered = await come_in(tools, met, anew=anew)
         if entered.credentials is None:
             raise HaSshError(
                 "nobody-signs-in-here",
@@ -53,17 +57,52 @@ async def login(tools: Tools) -> Report:
             write(made)
             tools.show.say(f"the token `{options.make_token}` lasts {options.days} days; it is in `{options.secret_out}`")
     if not options.once:
-        tools.show.say("this computer stays signed in until `ha-ssh logout`")
+        tools.show.say(_how_long(entered.credentials))
     report = _report("login", entered, who)
-    report.changed = not options.once or write is not None
+    report.changed = (anew and not options.once) or write is not None
     return report
 
 
-def _planned(tools: Tools, met: Met) -> Report:
+def _planned(tools: Tools, met: Met, *, anew: bool) -> Report:
     options = tools.options
-    token = f", and make the token `{options.make_token}` for {options.days} days" if options.make_token else ""
-    tools.show.say(f"would sign in to {met.url}{token}")
-    return Report(command="login", result=Outcome.PLANNED, changed=True, house=_house(met))
+    would = [f"sign in to {met.url}"] if anew else []
+    would += [f"make the token `{options.make_token}` for {options.days} days"] if options.make_token else []
+    if would:
+        tools.show.say(f"would {', and '.join(would)}")
+    return Report(command="login", result=Outcome.PLANNED, changed=bool(would), house=_house(met))
+
+
+async def _wanted_anew(tools: Tools, met: Met) -> bool:
+    """Whether to sign in: where a way was named, where nobody is signed in any more, or where a person wants to all the same."""
+    options = tools.options
+    if options.token is not None or options.username or options.password is not None or options.browser is not None:
+        return True
+    kept = None if met.inside else tools.ways.kept(met.url, met.trust)
+    if kept is None:
+        return True
+    try:
+        who = await tools.connect(met.url, kept, met.trust).core()
+    except HaSshError as error:
+        if error.code not in _DEAD:
+            raise
+        tools.show.say(error.message)
+        return True
+    if options.make_token is not None:
+        return False
+    if not (options.no_input or options.dry_run):
+        return bool(await tools.asker.ask(anew_question(who.user, met.url)))
+    tools.show.say(f"`{who.user}` is signed in to {met.url} already")
+    return False
+
+
+def _how_long(credentials: Credentials) -> str:
+    """Say until when this computer gets in."""
+    if credentials.is_session:
+        return "this computer stays signed in until `ha-ssh logout`"
+    return (
+        "the token is kept here until `ha-ssh logout`, which cannot end it: "
+        f"it opens the house until it expires or is deleted. {where_to_end(credentials)}"
+    )
 
 
 async def _room_for_a_token(tools: Tools) -> contextlib.AbstractContextManager[Callable[[Secret], None] | None]:
@@ -126,7 +165,7 @@ async def logout(tools: Tools) -> Report:
             report.result = Outcome.PLANNED
             return report
         if not await _ended(tools, kept, url):
-            tools.show.say("the long-lived token still opens the house: delete it on your profile page, Security")
+            tools.show.say(f"the long-lived token still opens the house. {where_to_end(kept)}")
         tools.ways.forget(url)
         tools.show.say(f"signed out of {url}")
         return report
@@ -140,7 +179,7 @@ async def _ended(tools: Tools, kept: Any, url: str) -> bool:
             error.code,
             f"The session could not be ended, so it is still kept here: {error.message}",
             *error.hints,
-            "Or end it in Home Assistant (your profile, Security), and drop it here with `ha-ssh houses forget NAME`.",
+            f"Or in Home Assistant: {where_to_end(kept)} Then drop it here with `ha-ssh houses forget NAME`.",
             exit=Exit.UNREACHABLE,
         ) from error
 

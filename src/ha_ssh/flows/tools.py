@@ -120,6 +120,8 @@ class Credentials(Protocol):
 
     origin: str
     """Scheme, host and port."""
+    is_session: bool
+    """Whether it is a session, which can be ended from here; a long-lived token is its owner's to delete."""
 
     async def access(self) -> Secret:
         """An access token that is valid now."""
@@ -175,8 +177,12 @@ class Ways(Protocol):
         *,
         open_it: bool,
         paste: Callable[[str], Awaitable[str]] | None,
+        limit: float,
     ) -> Credentials:
-        """Sign in on Home Assistant's own page, whose address `show` gets; `paste` yields where a browser elsewhere ended."""
+        """Sign in on Home Assistant's own page, whose address `show` gets; `paste` yields where a browser elsewhere ended.
+
+        Raises `MissingAnswer` after `limit` seconds.
+        """
         ...
 
     async def make_token(self, url: str, credentials: Credentials, trust: Trust, name: str, days: int) -> Secret:

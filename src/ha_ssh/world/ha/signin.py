@@ -39,6 +39,8 @@ class Credentials(Protocol):
 
     origin: str
     """Scheme, host and port that the tokens are for; nobody else gets them."""
+    is_session: bool
+    """Whether it is a session, which can be ended from here."""
 
     async def access(self) -> Secret:
         """An access token that is valid now; raises `token-refused` once one was refused."""
@@ -61,6 +63,8 @@ def token_refused(url: str) -> HaSshError:
 
 class LongLivedToken:
     """A token that somebody made in Home Assistant, bound to one origin."""
+
+    is_session = False
 
     def __init__(self, origin: str, token: Secret) -> None:
         self.origin = origin_of(origin)
@@ -95,6 +99,8 @@ class Tokens:
 
 class SignedIn:
     """The credentials of a session: an access token that renews itself."""
+
+    is_session = True
 
     def __init__(self, sign_in: SignIn, tokens: Tokens, *, keep: Callable[[Tokens], None] | None = None) -> None:
         self.origin = sign_in.origin

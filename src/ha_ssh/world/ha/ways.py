@@ -110,13 +110,14 @@ class Ways:
         *,
         open_it: bool,
         paste: Callable[[str], Awaitable[str]] | None,
+        limit: float,
     ) -> Credentials:
         """Sign in on Home Assistant's own page; see `SignIn.in_browser`."""
         import webbrowser
 
         sign_in = self._sign_in(url, trust)
         opener = webbrowser.open if open_it else None
-        return self._new(sign_in, await sign_in.in_browser(show, open_browser=opener, paste=paste))
+        return self._new(sign_in, await sign_in.in_browser(show, open_browser=opener, paste=paste, limit=limit))
 
     async def make_token(self, url: str, credentials: Credentials, trust: Trust, name: str, days: int) -> Secret:
         """Make a long-lived token for whoever is signed in; its name has to be new."""
