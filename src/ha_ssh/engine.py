@@ -278,7 +278,7 @@ async def put_back(
     Without `everything`, harmless progress is kept and named. `since` is the first entry that is not saved by a proven login;
     `again` goes once more over what was undone, for an effect that came late.
     """
-    result = PutBack()
+    result, patience = PutBack(), _Patience()
     for index in range(len(run.entries) - 1, since - 1, -1):
         entry = run.entries[index]
         if entry.state == "undone" and not again:
@@ -288,7 +288,7 @@ async def put_back(
                 result.kept.append(entry.title)
             continue
         try:
-            left = await _patiently(revive(entry), entry, home, show)
+            left = await _patiently(revive(entry), entry, home, show, patience)
         except (HaSshError, asyncio.CancelledError) as error:
             _stay(error)
             journal.mark(run.id, index, "failed-undo")
@@ -305,15 +305,23 @@ async def put_back(
     return result
 
 
-async def _patiently(step: Step, entry: JournalEntry, home: Home, show: Show) -> str | None:
-    """Undo a step, and wait up to a minute for a house that does not answer just now."""
-    until = home.clock.now() + _RECONNECT_SECONDS
+@dataclass
+class _Patience:
+    """How long a house that does not answer is still waited for, in all steps together."""
+
+    left: float = _RECONNECT_SECONDS
+
+
+async def _patiently(step: Step, entry: JournalEntry, home: Home, show: Show, patience: _Patience) -> str | None:
+    """Undo a step, and wait for a house that does not answer just now, as long as patience lasts."""
+    until = home.clock.now() + patience.left
     pause = 0.5
     while True:
         try:
             return await step.undo(home, entry.saved)
         except Unreachable as gone:
-            if home.clock.now() + pause > until:
+            patience.left = max(0.0, until - home.clock.now() - pause)
+            if not patience.left:
                 raise
             show.progress("waiting for the house, to put things back", None, gone.message)
         await home.clock.sleep(pause)

@@ -116,6 +116,30 @@ def test_what_needs_a_restart_of_the_app_that_carries_us_needs_the_named_risk(co
     assert (again.code, again.report["changed"]) == (0, False), again
 
 
+def test_an_undo_goes_through_ssh_where_core_is_down_and_asks_before_it_cuts_the_branch(computer: Computer) -> None:
+    assert computer.setup().code == 0
+    assert computer.setup("--tunnels").code == 0
+    core_goes_down(computer)
+    before = what_counts(computer)
+    refused = computer.undo()
+    assert (refused.code, refused.error["code"], refused.report["changed"]) == (3, "risk-not-accepted", False), refused
+    assert "cut-branch" in refused.said
+    assert what_counts(computer) == before
+    undone = computer.ha_ssh("undo", "--yes", "--accept-risk", "cut-branch", "--json")
+    assert (undone.code, undone.result) == (0, "ok"), undone
+
+
+def test_an_undo_leaves_everything_where_the_house_is_wholly_away(computer: Computer) -> None:
+    assert computer.setup().code == 0
+    core_goes_down(computer)
+    computer.turn(lambda house: house.stop_now(TERMINAL))
+    before = what_counts(computer)
+    refused = computer.undo()
+    assert (refused.code, refused.error["code"], refused.report["changed"]) == (4, "connection-refused", False), refused
+    assert what_counts(computer) == before
+    assert [run.state for run in computer.journal()] == ["closed"]
+
+
 def test_another_server_in_its_place_is_told_nothing(computer: Computer) -> None:
     assert computer.setup().code == 0
     core_goes_down(computer)

@@ -57,6 +57,19 @@ def holds(world: World) -> None:
     assert engine.well(again.findings)
 
 
+def test_putting_back_waits_a_minute_in_all_for_a_house_that_is_gone() -> None:
+    world = World(slug=TERMINAL)
+    in_loop(world.setup())
+    home = world.home()
+    world.house.knobs.core_down = True
+    (run,) = home.journal.runs()
+    in_the_house = [entry.title for entry in run.entries if "slug" in entry.fields]
+    began = home.clock.now()
+    back = in_loop(engine.put_back(run, home, home.journal, Quiet(), everything=True))
+    assert len(back.failed) == len(in_the_house) > 1
+    assert 50 < home.clock.now() - began <= 60
+
+
 # ---------------------------------------------------------------------------------------------------------- older versions
 
 

@@ -141,9 +141,14 @@ async def carried(tools: Tools, reader: Reader, facts: Facts) -> Facts:
     return facts.aimed_at(replace(facts.target, rides_on=app))
 
 
+def apps_of(run: JournalRun) -> frozenset[str]:
+    """Return the apps of the house that putting a run back would change."""
+    return frozenset(str(entry.fields["slug"]) for entry in run.entries if entry.state != "undone" and entry.fields.get("slug"))
+
+
 async def mind_the_branch(tools: Tools, entered: Entered, run: JournalRun) -> None:
     """Stop before a run is put back where that would restart the very app that carries us, unless the risk is accepted."""
-    changed = {entry.fields.get("slug") for entry in run.entries if entry.state != "undone"} - {None}
+    changed = apps_of(run)
     if not changed or Risk.CUT_BRANCH in tools.options.accepted:
         return
     facts = await engine.look(entered.home, entered.target(tools), tools.journal, always=(Apps,))

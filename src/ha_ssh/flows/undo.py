@@ -9,10 +9,11 @@ from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
 from ha_ssh.core.errors import Exit, UsageError
 from ha_ssh.core.model import ErrorReport, JournalRun, Outcome, Report, StepReport, StepState
-from ha_ssh.flows.beforehand import mind_the_branch
+from ha_ssh.flows.beforehand import apps_of, mind_the_branch
 from ha_ssh.flows.enter import enter, mind_another_machine
 
 if TYPE_CHECKING:
+    from ha_ssh.flows.enter import Entered
     from ha_ssh.flows.tools import Tools
 
 
@@ -29,7 +30,7 @@ async def undo(tools: Tools) -> Report:
         report = Report(command="undo", steps=[_planned(title, step) for title, step in _what(run)])
         if not await _agreed(tools, run, report):
             return report
-        entered = await enter(_at_the_house_of(run, tools), only_looks=True)
+        entered = await _entered(_at_the_house_of(run, tools), run)
         await mind_another_machine(entered, entered.home)
         await mind_the_branch(tools, entered, run)
         back = await engine.put_back(run, entered.home, tools.journal, tools.show, everything=True)
@@ -50,6 +51,15 @@ def _at_the_house_of(run: JournalRun, tools: Tools) -> Tools:
     """Aim at the house that the run changed: a run that was cut off may be all that is known of it."""
     url, known = tools.options.url or run.target.get("url"), tools.memory.with_files(run.house)
     return replace(tools, options=replace(tools.options, house=known.name if known else run.house, url=url))
+
+
+async def _entered(tools: Tools, run: JournalRun) -> Entered:
+    """Enter the house of a run; it must answer before anything is put back, where any of it is to be put back there."""
+    if not apps_of(run):
+        return await enter(tools, only_looks=True)
+    entered = await enter(tools)
+    await entered.home.supervisor("/info")
+    return entered
 
 
 def _close_what_did_nothing(tools: Tools) -> None:
