@@ -818,7 +818,9 @@ def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
     if old is not None and isinstance(old.state, DoorState) and old.state in _NO_WAY_THERE:
         return old
     key = facts.get(MyKey)
-    admitted = holds_key(app.serving.keys, key.public, facts.target.identity) if isinstance(key, MyKey) else None
+    admitted = None
+    if isinstance(key, MyKey) and (isinstance(key.public, Later) or (key.usable and key.public is not None)):
+        admitted = holds_key(app.serving.keys, key.public, facts.target.identity)
     silent = old is not None and (old.state is DoorState.TIMEOUT or isinstance(old.admitted, Later))
     door = Door(
         host=facts.target.ssh_host,
