@@ -192,7 +192,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         comment=f"{_user()}@{platform.node().split('.')[0] or 'computer'} (ha-ssh)",
         lock=lambda: contextlib.nullcontext() if options.dry_run else files.lock(where.lock),
         write_text=lambda path, text: files.write(path, text),
-        writable=lambda path: files.read(str(Path(path).expanduser())).writable,
+        no_room=_no_room,
         publish=lambda path, report, versions, private: _publish(path, report, versions, private, options, clock.date()),
         read_text=lambda path: files.read(path).text or "",
         secret_file=_secret_file,
@@ -219,11 +219,27 @@ def _publish(path: str, report: Report, versions: Mapping[str, str], private: Pr
     files.write(str(Path(path).expanduser()), report_page.written(report_page.hidden(page, private.hide), path), 0o600)
 
 
+def _no_room(path: str) -> str:
+    """Say why no file can be written at a path that a flag names, empty where one can; no folder is made for it."""
+    from ha_ssh.world import files
+
+    where = Path(path).expanduser()
+    if not where.parent.is_dir():
+        return f"there is no folder `{where.parent}`"
+    return "" if files.read(str(where)).writable else "it cannot be written"
+
+
 @contextlib.contextmanager
 def _secret_file(path: str) -> Iterator[Callable[[Secret], None]]:
     """Hold a new private file ready for a secret; a block that fails, or has none in the end, leaves none."""
     from ha_ssh.world import files
 
+    if files.read(path).exists:
+        raise UsageError("file-exists", f"--secret-out: `{path}` is already there.", "name a new file, or move that one away")
+    if why := _no_room(path):
+        raise UsageError(
+            "unwritable-secret-out", f"--secret-out: `{path}`: {why}.", "name another file, or make its folder first"
+        )
     files.create(path, "")
     try:
         yield lambda secret: files.write(path, f"{secret.reveal()}\n")

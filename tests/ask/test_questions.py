@@ -432,12 +432,12 @@ def test_no_alias_and_a_better_one(typed, better):
     assert parse_alias(better) == better
 
 
-@pytest.mark.parametrize("typed", ["root", "_me", "a-b_9"])
+@pytest.mark.parametrize("typed", ["root", "_me", "a-b_9", "Root", "HASSIO "])
 def test_a_login_name(typed):
-    assert parse_username(typed) == typed
+    assert parse_username(typed) == typed.strip().lower()
 
 
-@pytest.mark.parametrize(("typed", "better"), [("Root", "root"), ("my name", "my-name"), ("9lives", "lives"), ("", "root")])
+@pytest.mark.parametrize(("typed", "better"), [("My name", "my-name"), ("9lives", "lives"), ("", "root")])
 def test_no_login_name_and_a_better_one(typed, better):
     with pytest.raises(NotThis) as no:
         parse_username(typed)

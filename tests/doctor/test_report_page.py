@@ -174,6 +174,8 @@ def test_a_report_needs_a_name_that_says_what_it_is(computer: Computer) -> None:
 
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_looked_at(computer: Computer) -> None:
     in_the_way = computer.put("in-the-way", "a file")
-    done = computer.ha_ssh("doctor", "--report", str(in_the_way / "r.html"), "--json")
-    assert (done.code, done.error["code"]) == (2, "unwritable-report"), done
-    assert "--report" in done.said
+    for folder in (in_the_way, computer.folder / "nowhere" / "there"):
+        done = computer.ha_ssh("doctor", "--report", str(folder / "r.html"), "--json")
+        assert (done.code, done.error["code"]) == (2, "unwritable-report"), done
+        assert "--report" in done.said
+    assert not (computer.folder / "nowhere").exists()

@@ -64,6 +64,10 @@ def test_a_password_signs_in_for_all_later_runs(computer: Computer) -> None:
     assert_nothing_leaked(computer, first, done, doctor)
 
 
+def test_the_file_for_secrets_is_told_of_once(computer: Computer) -> None:
+    assert [login(computer).err.count("no system keyring is used") for _ in range(2)] == [1, 0]
+
+
 def test_a_wrong_password_is_tried_once(computer: Computer) -> None:
     file = password_file(computer, "not the password")
     refused = computer.ha_ssh("login", "--url", computer.running.url, "--username", "owner", "--password-file", file, "--json")
@@ -407,7 +411,7 @@ def test_a_token_is_made_by_whoever_signs_in_for_it(computer: Computer) -> None:
         (("--make-token", "ci", "--days", "0", "--secret-out", "t"), 2, "bad-days"),
         (("--make-token", "ci", "--days", "4000", "--secret-out", "t"), 2, "bad-days"),
         (("--make-token", " ", "--secret-out", "t"), 2, "bad-token-name"),
-        (("--make-token", "ci", "--secret-out", "password"), 4, "file-exists"),
+        (("--make-token", "ci", "--secret-out", "password"), 2, "file-exists"),
         (("--browser",), 2, "bad-sign-in"),
     ],
 )
@@ -418,6 +422,15 @@ def test_a_token_that_cannot_be_made_is_refused_before_anybody_signs_in(
     assert (refused.code, refused.error["code"]) == (code, error), refused
     assert computer.turn(lambda house: dict(house.refresh_tokens)) == {}
     assert (computer.folder / "password").read_text().strip() == computer.house.owner.password
+
+
+@pytest.mark.parametrize(("file", "error"), [("password", "file-exists"), ("new/token", "unwritable-secret-out")])
+def test_no_room_for_a_token_names_the_flag_and_the_way_out(computer: Computer, file: str, error: str) -> None:
+    refused = login(computer, "--make-token", "ci", "--secret-out", str(computer.folder / file))
+    assert (refused.code, refused.error["code"]) == (2, error), refused
+    assert refused.error["message"].startswith("--secret-out: ")
+    assert refused.error["hints"]
+    assert not (computer.folder / "new").exists()
 
 
 def test_a_script_that_is_not_signed_in_is_told_both_ways(computer: Computer) -> None:

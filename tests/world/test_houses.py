@@ -256,6 +256,14 @@ def test_a_mistake_is_named_with_file_and_line_and_the_file_stays(tmp_path, text
     assert Path(path).read_text() == text
 
 
+@pytest.mark.parametrize("text", ["schema: 99\n", "houses:\n  home:\n    url: http://x\n    want:\n      schema: 99\n"])
+def test_a_file_of_a_newer_version_is_no_mistake_of_its_owner(tmp_path, text):
+    with pytest.raises(UsageError) as caught:
+        load(write(tmp_path, text))
+    (hint,) = caught.value.hints
+    assert hint.startswith("update ha-ssh")
+
+
 def test_yaml_words_that_mean_something_else(tmp_path):
     """`off` is a boolean in YAML 1.1, a machine id may be all digits: both are what they look like."""
     path = write(

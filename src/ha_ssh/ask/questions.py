@@ -233,13 +233,11 @@ def parse_alias(text: str) -> str:
 
 
 def parse_username(text: str) -> str:
-    """Read a login name."""
-    name = text.strip()
+    """Read a login name; capitals become small, as the app makes them."""
+    name = text.strip().lower()
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", name):
-        better = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).lstrip("-0123456789").rstrip("-")[:32]
-        raise NotThis(
-            f"`{name}` cannot be a login name: lower-case letters, digits, `_` and `-`, a letter first.", better or "root"
-        )
+        better = re.sub(r"[^a-z0-9_-]+", "-", name).lstrip("-0123456789").rstrip("-")[:32]
+        raise NotThis(f"`{name}` cannot be a login name: letters, digits, `_` and `-`, a letter first.", better or "root")
     return name
 
 

@@ -30,8 +30,10 @@ async def doctor(tools: Tools) -> Report:
     checks = _chosen(tools)
     if tools.options.list_only:
         return _list(checks)
-    if tools.options.report and not tools.writable(tools.options.report):
-        raise UsageError("unwritable-report", f"--report: `{tools.options.report}` cannot be written.", "name another file")
+    if tools.options.report and (why := tools.no_room(tools.options.report)):
+        raise UsageError(
+            "unwritable-report", f"--report: `{tools.options.report}`: {why}.", "name another file, or make its folder first"
+        )
     if tools.options.fix:
         with tools.lock():
             return await _fix(tools, checks)

@@ -302,8 +302,8 @@ class Tools:
     """Keeps two changing runs apart; raises `HaSshError` while another one works."""
     write_text: Callable[[str, str], None]
     """Write a private file that was asked for by a flag."""
-    writable: Callable[[str], bool]
-    """Whether a file can be written, or made, at a path."""
+    no_room: Callable[[str], str]
+    """Why no file can be written at a path that a flag names; empty where one can."""
     publish: Callable[[str, Report, Mapping[str, str], Private], None]
     """Write a report that can be shown to others to a private file, with what is private hidden in it."""
     read_text: Callable[[str], str]

@@ -25,6 +25,8 @@ PROFILE = "HA_SSH_PROFILE"
 """The environment variable that names a folder for everything: SSH files, houses, journal, secrets."""
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_NEWER = "was written by a newer version of ha-ssh"
+_UPDATE = "update ha-ssh: the file is as it should be"
 
 # ---------------------------------------------------------------------------------------------------------------- places
 
@@ -221,7 +223,7 @@ def load(path: str) -> Houses:
         raise _bad(path, 0, "must be a list of `name: value` lines")
     read = _Reading(path)
     if (read.value(document, "schema", int) or SCHEMA) > SCHEMA:
-        raise _bad(path, document.lc.data["schema"][0], "was written by a newer version of ha-ssh: update this one")
+        raise _bad(path, document.lc.data["schema"][0], _NEWER, _UPDATE)
     kept = read.mapping(document, "houses")
     by_name = {str(name): _read_house(read, kept, name) for name in kept}
     return Houses(path=path, current=read.value(document, "current", str), by_name=by_name, _document=document)
@@ -257,9 +259,9 @@ class _Reading:
             return bool(value)
         raise self.bad(above, name, f"must be {_KINDS[kind]}")
 
-    def bad(self, above: Any, name: str, what: str) -> UsageError:
+    def bad(self, above: Any, name: str, what: str, *hints: str) -> UsageError:
         line = above.lc.data[name][0] if name in above.lc.data else None
-        return _bad(self.path, line, f"`{name}` {what}")
+        return _bad(self.path, line, f"`{name}` {what}", *hints)
 
 
 _KINDS = {str: "a word", int: "a whole number", bool: "`true` or `false`"}
@@ -298,7 +300,7 @@ def _read_house(read: _Reading, kept: Any, name: Any) -> House:
 def _read_want(read: _Reading, entry: Any, stored: Any) -> Want:
     schema = read.value(stored, "schema", int) or WANT_SCHEMA
     if schema > WANT_SCHEMA:
-        raise read.bad(entry, "want", "was written by a newer version of ha-ssh: update this one")
+        raise read.bad(entry, "want", _NEWER, _UPDATE)
     values: dict[str, Any] = {}
     for name, kind in _want_fields().items():
         if kind is SecretRef:
@@ -392,6 +394,7 @@ def _good_name(name: str) -> str:
     return name
 
 
-def _bad(path: str, line: int | None, what: str) -> UsageError:
+def _bad(path: str, line: int | None, what: str, *hints: str) -> UsageError:
+    hints = hints or ("correct the file by hand, or move it away",)
     where = f"`{path}`" if line is None else f"`{path}`, line {line + 1}"
-    return UsageError("bad-houses-file", f"{where}: {what}", "correct the file by hand, or move it away")
+    return UsageError("bad-houses-file", f"{where}: {what}", *hints)

@@ -1,4 +1,4 @@
-"""Secrets at rest: in the system's keyring, else in a private file, with one warning."""
+"""Secrets at rest: in the system's keyring, else in a private file, with one warning when it is made."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ class Vault:
         self._keyring = keyring
         self._warn = warn
         self._patience = patience
-        self._warned = False
         self._held: dict[str, Secret] = {}
 
     def hold(self, name: str, secret: Secret) -> SecretRef:
@@ -43,8 +42,10 @@ class Vault:
         if self._in_keyring(lambda: _put(name, secret), fallback=False):
             self._put_in_file(name, None)
         else:
+            new = not files.read(self._path).exists
             self._put_in_file(name, secret)
-            self._warn_once()
+            if new:
+                self._warn(f"no system keyring is used: secrets are kept in the file `{self._path}`, which only you can read")
         return SecretRef(name)
 
     def recall(self, ref: SecretRef) -> Secret:
@@ -85,11 +86,6 @@ class Vault:
             self._keyring = False
             return fallback
         return value
-
-    def _warn_once(self) -> None:
-        if not self._warned:
-            self._warned = True
-            self._warn(f"no system keyring is used: secrets are kept in the file `{self._path}`, which only you can read")
 
     def _file(self) -> dict[str, str]:
         state = files.read(self._path)
