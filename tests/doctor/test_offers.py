@@ -54,3 +54,36 @@ def test_an_offer_of_no_check_is_refused(sharing: Computer) -> None:
     done = sharing.ha_ssh("doctor", "--fix", "--also", "nothing", "--yes", "--json")
     assert done.code == 2
     assert "--also" in done.report["error"]["message"]
+
+
+def fall_behind(computer: Computer, version: str) -> None:
+    computer.turn(lambda house: setattr(house.app(ADVANCED), "version", version))
+
+
+def about_version(done: Ended) -> dict[str, Any] | None:
+    return next((one for one in done.report["findings"] if one["id"] == "app-version"), None)
+
+
+def test_an_update_is_offered_and_made_where_it_is_wanted(computer: Computer) -> None:
+    assert computer.setup("--app", "advanced").code == 0
+    fall_behind(computer, "22.0.0")
+    done = computer.ha_ssh("doctor", "--fix", "--yes", "--json")
+    assert (done.code, done.report["changed"]) == (0, False), done
+    finding = about_version(done)
+    assert finding is not None
+    assert (finding["verdict"], finding["fix"]["consent"]) == ("note", "ask")
+    assert "`ha-ssh doctor --fix --also app-version`" in finding["fix"]["instructions"][0]
+    taken = computer.ha_ssh("doctor", "--fix", "--also", "app-version", "--yes", "--json")
+    assert (taken.code, [step["id"] for step in taken.report["steps"]]) == (0, ["update-app"]), taken
+
+
+@pytest.mark.parametrize(("version", "way"), [("22.0.0", "--also"), ("17.0.0", "--only")])
+def test_setup_names_an_app_that_is_not_up_to_date(computer: Computer, version: str, way: str) -> None:
+    assert about_version(computer.setup("--app", "advanced")) is None
+    fall_behind(computer, version)
+    if way == "--only":  # a role from before the `ha` command: a flaw that is known
+        computer.turn(lambda house: setattr(house.app(ADVANCED), "role", "default"))
+    again = computer.setup("--app", "advanced")
+    assert (again.code, again.report["changed"]) == (0, False), again
+    assert about_version(again) is not None
+    assert f"`ha-ssh doctor --fix {way} app-version`" in " ".join(again.err.split())

@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh import engine
+from ha_ssh.checks import all_checks
 from ha_ssh.core.errors import Exit, HaSshError
 from ha_ssh.core.facts import Alias, Apps, Computer, Core, Doors, Proof, Supervisor
 from ha_ssh.core.model import ErrorReport, Facts, NotKnown, Outcome, Plan, Report, StepReport, StepState, Want
+from ha_ssh.core.planner import diagnose
 from ha_ssh.core.redact import Private
 from ha_ssh.flows.enter import host_of
 
@@ -41,10 +43,22 @@ def report_on(command: str, entered: Met, done: engine.Converged, tools: Tools, 
         _add_plan(report, done.first)
     elif not engine.well(done.findings, strict=tools.options.strict):
         report.result, report.exit = Outcome.WRONG, Exit.WRONG
+    if command == "setup" and report.error is None and report.result is not Outcome.INTERRUPTED:
+        _add_version(report, done.facts, want, tools)
     if report.exit == Exit.OK and report.result is Outcome.OK and report.ssh:
         # The files of a demo are gone when it ends, so it shows what a real run would.
         report.next_line = f"ssh {want.alias}" if tools.options.demo and want.alias else report.ssh.get("command")
     return report
+
+
+def _add_version(report: Report, facts: Facts, want: Want, tools: Tools) -> None:
+    """Name an app that is not up to date, and what updates it: a setup changes the access only."""
+    for finding in diagnose(want, facts, [check for check in all_checks() if check.id == "app-version"]):
+        fix = finding.verdict.fix
+        if fix is not None and fix.steps:
+            report.findings += (finding,)
+            way = "--also" if fix.offered else "--only"
+            tools.show.say(f"{finding.verdict.says}; `ha-ssh doctor --fix {way} {finding.id}` updates it")
 
 
 def _add_plan(report: Report, plan: Plan | None) -> None:
