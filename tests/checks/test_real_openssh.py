@@ -170,6 +170,46 @@ async def test_a_detour_and_a_ban_on_keys_are_told_apart(tmp_path: Path) -> None
             assert roots(await real.findings()) == [("own-ssh-works", failure)]
 
 
+SET_FIRST = {
+    "IdentityFile ~/.ssh/id_work": (0, []),
+    "IdentityFile none": (0, []),
+    "RemoteCommand sleep 30": (255, [("own-ssh-works", "cfg-remote-command")]),
+    "ForkAfterAuthentication yes": (0, [("own-ssh-works", "cfg-fork")]),
+    "IdentityFile ${NO_SUCH_VARIABLE}/id": (255, [("own-ssh-works", "cfg-variable")]),
+    "UserKnownHostsFile /dev/null": (255, [("own-ssh-works", "cfg-known-hosts")]),
+    "KnownHostsCommand /bin/false": (255, [("own-ssh-works", "cfg-known-hosts")]),
+    "PubkeyAcceptedAlgorithms ssh-rsa": (255, [("own-ssh-works", "pubkey-off")]),
+    "BindAddress 203.0.113.9": (255, [("own-ssh-works", "cfg-bind")]),
+    "AddressFamily inet6": (255, [("own-ssh-works", "cfg-family")]),
+}
+"""A line that stands before ours, for every host: how `ssh ha true` ends by itself, and what is found."""
+
+
+@pytest.mark.parametrize("line", SET_FIRST)
+async def test_a_line_before_ours_is_a_fault_only_where_ssh_stumbles_over_it(tmp_path: Path, line: str) -> None:
+    ends, expected = SET_FIRST[line]
+    async with real_house(tmp_path) as real:
+        real.config.write_text(f"Host *\n    {line}\n{real.config.read_text()}")
+        command = ("ssh", "-F", str(real.config), "-oBatchMode=yes", "ha", "true")
+        ran = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert await ran.wait() == ends
+        found = await real.findings()
+        assert roots(found) == expected, found["own-ssh-works"].verdict
+        if expected:
+            fix = found["own-ssh-works"].verdict.fix
+            assert fix is not None
+            assert f"line 2 of `{real.config}`" in fix.instructions[0]
+            files = real.files()
+            await real.run()
+            assert real.files() == files, "no edit of ours can help"
+
+
+async def test_a_session_without_a_command_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        real.config.write_text(f"Host *\n    SessionType none\n{real.config.read_text()}")
+        assert roots(await real.findings()) == [("own-ssh-works", "cfg-session-type")]
+
+
 async def test_a_look_by_the_users_ssh_changes_nothing(tmp_path: Path) -> None:
     witness = tmp_path / "it ran"
     async with real_house(tmp_path) as real:
@@ -192,11 +232,12 @@ async def test_a_look_by_the_users_ssh_changes_nothing(tmp_path: Path) -> None:
         real.config.write_text(real.config.read_text() + "\n".join(mischief))
         files = real.files()
         found = await real.findings()
-        assert found["own-ssh-works"].level is Level.OK, found["own-ssh-works"].verdict
+        own = found["own-ssh-works"].verdict
+        assert own.level is Level.WARN, "it logs in, but runs the user's command in the place of ours"
         assert real.files() == files
         assert not witness.exists()
         assert names_in(tmp_path) <= {"profile"}, "no control socket"
-        assert roots(found) == [("forwards", "tcpfwd-off")]
+        assert sorted(roots(found)) == [("forwards", "tcpfwd-off"), ("own-ssh-works", "cfg-remote-command")], own
 
 
 # -------------------------------------------------------------------------------------------------------- who it is that answers

@@ -6,7 +6,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import sshconfig
-from ha_ssh.core.facts import ALIAS_KEYS, OF_THE_HOUSE, Alias, App, Apps, Computer, Doors, OwnFiles, block_path, written
+from ha_ssh.core.facts import (
+    ALIAS_KEYS,
+    OF_THE_HOUSE,
+    Alias,
+    App,
+    Apps,
+    Computer,
+    Doors,
+    OwnFiles,
+    SshConfig,
+    block_path,
+    written,
+)
 from ha_ssh.core.inside import Inside, stand_in
 from ha_ssh.core.model import (
     Check,
@@ -192,7 +204,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     wanted = wanted_of(want, facts, app)
     resolved = facts[Alias].resolved
-    differing = [key for key, value in wanted.items() if not _fits(key, known(resolved[key], "check the alias"), value)]
+    said = _said(facts)
+    differing = [
+        key
+        for key, value in wanted.items()
+        if not _fits(key, (known(resolved[key], "check the alias"), *said.get(key, ())), value)
+    ]
     if files.block.exists and not differing:
         return ok(f"`ssh {alias}` leads to {app.serving.user}@{wanted['hostname']} port {wanted['port']}")
     theirs = [line for name, line in sshconfig.hosts_named(files.config.text or "") if name == alias]
@@ -247,9 +264,24 @@ _LESSER = {
 """Settings without which the alias still leads to the app: which known failure it is, what is said, and why it matters."""
 
 
-def _fits(key: str, value: str, wanted: str) -> bool:
-    """Return whether a setting serves: any pause between signs of life does."""
-    return value == wanted or (key == "serveraliveinterval" and value.isdecimal() and int(value) > 0)
+_ADD_UP = frozenset(("identityfile", "localforward"))
+"""Of these OpenSSH takes every line, where it takes the first one of others."""
+_TRIES = 6
+"""Keys that a server looks at before it ends the connection (sshd's `MaxAuthTries`)."""
+
+
+def _fits(key: str, values: Sequence[str], wanted: str) -> bool:
+    """Return whether a setting serves: any pause between signs of life does, and any place among values that add up."""
+    if key in _ADD_UP:
+        return wanted in values[: _TRIES + 1]
+    first = values[0]
+    return first == wanted or (key == "serveraliveinterval" and first.isdecimal() and int(first) > 0)
+
+
+def _said(facts: Facts) -> Mapping[str, tuple[str, ...]]:
+    """Return all that `ssh -G` prints."""
+    config = facts.get(SshConfig)
+    return {} if isinstance(config, NotKnown | Later) or isinstance(config.said, Later) else config.said
 
 
 def _said_earlier(config: str, differing: Sequence[str]) -> tuple[str, ...]:
@@ -293,7 +325,7 @@ CHECK = Check(
     stage=Stage.ALIAS,
     title="The alias leads to the app",
     why="`ssh ha` is all that anybody should have to remember",
-    needs=(Alias, Apps, Computer, Doors, OwnFiles),
+    needs=(Alias, Apps, Computer, Doors, OwnFiles, SshConfig),
     rests_on=("right-server", "login-name", "port-published", "own-config", "name-resolves"),
     judge=judge,
     break_it=break_it,

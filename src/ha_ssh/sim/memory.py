@@ -695,6 +695,7 @@ class MemoryHome:
         for detour in ("proxyjump", "proxycommand"):
             if detour in said:
                 raise openssh.Complaint("kex_exchange_identification: Connection closed by remote host")
+        self._set_out(host, port, said)
         slug = self._knock(host, port)
         self._agree_on_algorithms(slug, host, port, said)
         bare = said.get("hostkeyalias", (host,))[0]
@@ -715,6 +716,19 @@ class MemoryHome:
             methods = ",".join(self.house.methods(slug))
             raise openssh.Complaint("\n".join((*complaints, f"{user}@{host}: Permission denied ({methods}).")))
         self.house.logout(login)
+
+    def _set_out(self, host: str, port: int, said: dict[str, tuple[str, ...]]) -> None:
+        """Raise what `ssh` says before it connects: a variable without a value, an address that is not its own, or of no use."""
+        variable = next((found[0] for path in said["identityfile"] if (found := re.search(r"\$\{\w+\}", path))), None)
+        if variable is not None:
+            raise openssh.Complaint(
+                f"vdollar_percent_expand: env var {variable} has no value\ninvalid environment variable expansion"
+            )
+        if "bindaddress" in said and said["bindaddress"][0] != self.computer.address:
+            bind = f"bind {said['bindaddress'][0]}: Cannot assign requested address"
+            raise openssh.Complaint(f"{bind}\nssh: connect to host {host} port {port}: failure")
+        if said.get("addressfamily", ("any",))[0] == ("inet" if ":" in self.house.address else "inet6"):
+            raise openssh.Complaint(f"ssh: Could not resolve hostname {host}: Address family for hostname not supported")
 
     def _agree_on_algorithms(self, slug: str, host: str, port: int, said: dict[str, tuple[str, ...]]) -> None:
         """Raise what `ssh` says where its configuration leaves nothing that a hardened server takes."""

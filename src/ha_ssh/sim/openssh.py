@@ -195,16 +195,14 @@ def resolve(
 ) -> dict[str, tuple[str, ...]]:
     """Return what `ssh -G ALIAS` prints, a value per line; raises `Complaint` where it would give up.
 
-    `known_hosts` stands for a run with `-F config -o UserKnownHostsFile=...`, which does not look at the config's mode.
+    `known_hosts` stands for a run with `-F config`, which does not look at the config's mode: the file where none is named.
     """
     reading = _Reading(alias, files, home, user)
-    if known_hosts is not None:
-        reading.take("userknownhostsfile", [known_hosts])
     _read(reading, config, depth=0, active=True, checked=known_hosts is None)
     found = {keyword: tuple(values) for keyword, values in reading.values.items() if keyword != "ignoreunknown"}
     host = found.get("hostname", ("%h",))[0].replace("%h", alias).replace("%%", "%")
-    defaults = _DEFAULTS | {"userknownhostsfile": (f"{home}/.ssh/known_hosts {home}/.ssh/known_hosts2",)}
-    if "userknownhostsfile" in found:
+    defaults = _DEFAULTS | {"userknownhostsfile": (known_hosts or f"{home}/.ssh/known_hosts {home}/.ssh/known_hosts2",)}
+    if known_hosts is not None or "userknownhostsfile" in found:
         defaults["updatehostkeys"] = ("false",)
     result = {"host": (alias,), "user": (user,)} | defaults | found | {"hostname": (host,)}
     for keyword in ("proxyjump", "proxycommand", "hostkeyalias", "controlpath", "remotecommand"):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import OwnLogin, Places
+from ha_ssh.core.sshconfig import parse_resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,9 @@ _HANDS_OFF = {
     "LogLevel": "INFO",  # a user's QUIET would hide what went wrong
 }
 """What keeps a look by `ssh` from changing the user's files, agent or running connections."""
+_OURS_TO_END = {"SessionType": "default", "ForkAfterAuthentication": "no"}
+"""What lets a command run and its end be seen; clients before 8.7 do not know these, and refuse what they do not know."""
+_FORKS = "Cannot fork into background without a command"
 
 
 def program(name: str) -> str | None:
@@ -67,29 +71,43 @@ class OwnSsh:
 
     async def resolve(self, alias: str) -> dict[str, tuple[str, ...]]:
         """Return what `ssh -G` says of an alias; raises `HaSshError` with its complaint about the configuration."""
-        code, out, err = await _run([_ssh(), *self._files(), "-G", "--", alias], _ASK_LIMIT, None)
+        said = await self._asked(alias, *self._files())
+        if self.places.portable:
+            default = await self._asked(alias, "-F", os.devnull)
+            if said["userknownhostsfile"] == default["userknownhostsfile"]:
+                said["userknownhostsfile"] = (self.places.known_hosts,)
+        return said
+
+    async def _asked(self, alias: str, *files: str) -> dict[str, tuple[str, ...]]:
+        command = [_ssh(), *files, "-G", "--", alias]
+        code, out, err = await _run(command, _ASK_LIMIT, None)
+        if code and _FORKS in err:
+            code, out, err = await _run([*command, "true"], _ASK_LIMIT, None)
         if code:
             said = err.strip() or f"it ended with code {code}"
             raise HaSshError(
                 "ssh-config-broken", f"your `ssh` cannot read its configuration: {said}", "correct the file that it names"
             )
-        answers: dict[str, tuple[str, ...]] = {}
-        for line in out.splitlines():
-            keyword, _, value = line.partition(" ")
-            answers[keyword.lower()] = (*answers.get(keyword.lower(), ()), value)
-        return answers
+        return parse_resolved(out)
 
     async def login(
         self, alias: str, passphrase: Secret | None, *, identity: str | None = None, limit: float = LOGIN_LIMIT
     ) -> OwnLogin:
         """Log in by an alias and run `true`; a passphrase is answered, nothing else is ever asked."""
+        try:
+            said = await self.resolve(alias)
+        except HaSshError as error:
+            if error.code != "ssh-config-broken":
+                raise
+            return OwnLogin(code=255, err=error.message)
         manners = {
             **_HANDS_OFF,
+            **{name: value for name, value in _OURS_TO_END.items() if name.lower() in said},
             **({"NumberOfPasswordPrompts": "1", "PreferredAuthentications": "publickey"} if passphrase else {"BatchMode": "yes"}),
         }
         options = [f"-o{name}={value}" for name, value in manners.items()]
         options += ["-oIdentitiesOnly=yes", "-i", identity] if identity else []
-        command = [_ssh(), *self._files(), *options, "-T", "-a", "-x", "-n", "--", alias, "true"]
+        command = [_ssh(), *self._files(), *self._known_hosts(said), *options, "-T", "-a", "-x", "-n", "--", alias, "true"]
         with answering(passphrase) as environment:
             code, _, err = await _run(command, limit, environment)
         return OwnLogin(code=code, err=err.strip())
@@ -99,13 +117,13 @@ class OwnSsh:
         if not self.places.portable:
             return []
         config = self.places.config if Path(self.places.config).exists() else os.devnull
-        known_hosts = self.places.known_hosts.replace("%", "%%")
-        return [
-            *("-F", config),
-            f'-oUserKnownHostsFile="{known_hosts}"',
-            f"-oGlobalKnownHostsFile={os.devnull}",
-            "-oIdentityAgent=none",
-        ]
+        return ["-F", config, f"-oGlobalKnownHostsFile={os.devnull}", "-oIdentityAgent=none"]
+
+    def _known_hosts(self, said: dict[str, tuple[str, ...]]) -> list[str]:
+        """Name the profile's known hosts where the user's configuration names none of its own."""
+        if not self.places.portable or said["userknownhostsfile"] != (self.places.known_hosts,):
+            return []
+        return [f'-oUserKnownHostsFile="{self.places.known_hosts.replace("%", "%%")}"']
 
 
 @contextlib.contextmanager
