@@ -1075,6 +1075,8 @@ class JournalRun:
     entries: tuple[JournalEntry, ...] = ()
     target: dict[str, Any] = field(default_factory=dict)
     """Enough to find the house again: url, app, identity, alias."""
+    remembered: dict[str, Any] = field(default_factory=dict)
+    """What was remembered of the house `before` the run (`None` for nothing) and `after` it; empty where the run left that alone."""
 
     def at(self, index: int, state: str) -> JournalRun:
         """The same run with one entry in another state."""
@@ -1096,6 +1098,10 @@ class Journal(Protocol):
 
     def mark(self, run: str, index: int, state: str) -> None:
         """Say how far an entry came."""
+        ...
+
+    def remembered(self, run: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        """Write down what a run has changed in what is remembered of its house."""
         ...
 
     def close(self, run: str, state: str) -> None:

@@ -291,6 +291,7 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
     """Write down the house that works, and the sign-in that a person typed."""
     apps, house = done.facts[Apps], done.facts.get(Supervisor)
     app = apps.chosen(want.app)
+    before = tools.memory.written(entered.name)
     tools.memory.remember(
         name=entered.name,
         url=entered.url,
@@ -305,6 +306,9 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
         version=app.version,
         want=replace(want, passphrase=None, accepted=frozenset(), make_key=None, password=_from_now_on(want.password)),
     )
+    after = tools.memory.written(entered.name)
+    if done.run is not None and after is not None:
+        tools.journal.remembered(done.run, before, after)
     if tools.options.save_answers:
         path = tools.options.save_answers
         text = answers_file.to_yaml(

@@ -260,6 +260,14 @@ class Memory(Protocol):
         """Write down what is known of a house; `name` and `url` at least; what is not named stays as it was."""
         ...
 
+    def written(self, name: str) -> dict[str, Any] | None:
+        """Return what is written down of a house, as plain JSON; `None` where that is nothing."""
+        ...
+
+    def take_back(self, word: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
+        """Take back, of the house whose files a word names, what a change of what is written down has left there."""
+        ...
+
     def use(self, name: str) -> None:
         """Make a house the current one."""
         ...

@@ -43,6 +43,8 @@ async def undo(tools: Tools) -> Report:
                 hints=("`ha-ssh undo` tries again, once the house answers",),
             )
             return report
+        if run.remembered:
+            tools.memory.take_back(run.house, run.remembered["before"], run.remembered["after"])
         tools.journal.close(run.id, "undone")
         return report
 

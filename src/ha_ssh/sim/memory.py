@@ -273,6 +273,11 @@ class MemoryJournal:
         self._alive()
         self._runs[run]["entries"][index]["state"] = state
 
+    def remembered(self, run: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        """Write down what a run has changed in what is remembered of its house."""
+        self._alive()
+        self._runs[run]["remembered"] = _plain({"before": before, "after": after})
+
     def close(self, run: str, state: str) -> None:
         """Close a run as `closed` (it stands) or `undone`."""
         self._alive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import sys
@@ -335,7 +336,22 @@ def _want_fields() -> Mapping[str, type[Any]]:
     return stored
 
 
+def from_plain(name: str, stored: Mapping[str, Any]) -> House:
+    """Return the house that `to_plain` has written."""
+    return _read_house(_Reading("the journal"), {name: stored}, name)
+
+
 # ---------------------------------------------------------------------------------------------------------------- writing
+
+
+def to_plain(house: House) -> dict[str, Any]:
+    """Return what the file says of a house, as plain JSON without its name."""
+    from ruamel.yaml.comments import CommentedMap
+
+    entry = CommentedMap()
+    _write_house(entry, house)
+    plain: dict[str, Any] = json.loads(json.dumps(entry))
+    return plain
 
 
 def _write_house(entry: Any, house: House) -> None:

@@ -65,6 +65,10 @@ class FileJournal:
         """Say how far an entry came."""
         self._add(run, {"mark": index, "state": state})
 
+    def remembered(self, run: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        """Write down what a run has changed in what is remembered of its house."""
+        self._add(run, {"remembered": {"before": before, "after": after}})
+
     def close(self, run: str, state: str) -> None:
         """Close a run as `closed` (it stands) or `undone`."""
         self._add(run, {"close": state})
@@ -101,12 +105,15 @@ class FileJournal:
         if not lines or "command" not in lines[0]:
             raise _NeverBegan
         head, entries, state = lines[0], {}, "open"
+        remembered: dict[str, Any] = {}
         for line in lines[1:]:
             if "entry" in line:
                 known = _ENTRY | {name: value for name, value in line.items() if name in _ENTRY}
                 entries[line["entry"]] = JournalEntry(**known | {"if_failed": IfFailed(known["if_failed"])})
             elif line.get("mark") in entries:
                 entries[line["mark"]] = replace(entries[line["mark"]], state=line["state"])
+            elif "remembered" in line:
+                remembered = line["remembered"]
             elif "close" in line:
                 state = line["close"]
         if state == "open" and head.get("schema", 0) > SCHEMA:
@@ -123,6 +130,7 @@ class FileJournal:
             state=state,
             entries=tuple(entries[index] for index in sorted(entries)),
             target=head.get("target") or {},
+            remembered=remembered,
         )
 
     def _prune(self) -> None:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ha_ssh.core import settings
 from ha_ssh.core.errors import UsageError
 from ha_ssh.world.ha.address import base_of, candidates
-from ha_ssh.world.houses import House, Houses, load
+from ha_ssh.world.houses import House, Houses, from_plain, load, to_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ha_ssh.core.model import SecretRef
     from ha_ssh.core.secret import Secret
     from ha_ssh.world.vault import Vault
@@ -82,6 +85,23 @@ class Memory:
         if known is None and (word := self.id_for(house["name"])) != house["name"]:
             house["id"] = word
         self.houses.remember(replace(known, **house) if known else House(**house))
+        self.houses.save()
+
+    def written(self, name: str) -> dict[str, Any] | None:
+        """Return what is written down of a house, as plain JSON; `None` where that is nothing."""
+        known = self.houses.by_name.get(name)
+        return to_plain(known) if known else None
+
+    def take_back(self, word: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
+        """Take back, in what is written of a house now, what a change from `before` to `after` has left there."""
+        known = self.with_files(word)
+        if known is None:
+            return
+        now = to_plain(known)
+        if before is not None:
+            self.houses.remember(from_plain(known.name, settings.reverse(settings.diff(before, after), now)))
+        elif now == after:
+            self.houses.forget(known.name)
         self.houses.save()
 
     def use(self, name: str) -> None:
