@@ -175,3 +175,17 @@ def test_two_faults_are_two_roots() -> None:
     check("host-key-pinned").faults["hostkey-revoked"](stage)
     roots = [one.id for one in bad(diagnose(world)) if one.because is None]
     assert roots == ["key-file", "host-key-pinned"]
+
+
+@pytest.mark.parametrize("slug", ["core_ssh", "a0d7b954_ssh"])
+def test_a_key_that_is_refused_for_no_reason_is_tried_after_a_restart_and_then_called_not_understood(slug: str) -> None:
+    world = healthy(slug)
+    world.house.knobs.keys_in_vain = True
+    first = [one for one in bad(diagnose(world)) if one.because is None]
+    assert [one.id for one in first] == ["settings-live"], "a restart may cure it"
+    done = repair(world)
+    assert done.error is None, done.error
+    roots = [one for one in bad(done.findings) if one.because is None]
+    assert [(one.id, one.verdict.failure) for one in roots] == [("login-works", "key-refused-right")]
+    assert roots[0].verdict.fix is not None
+    assert roots[0].verdict.fix.instructions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import keys, logs
@@ -90,14 +91,16 @@ def _the_app_refuses(facts: Facts, app: App, door: Door) -> Verdict:
         return wrong(
             f"the server does not know `{app.serving.user}`", CHECK.why, *_evidence(app, door), fix=fix, failure="user-wrong"
         )
+    restarted = app.slug in facts.fresh
     fix = tell(
         "compare what the app has",
-        "the key is in the settings, the app was restarted, and still it is refused: this is not understood",
-        "restart the app once more, then compare the fingerprints: `ssh-keygen -lf YOUR-KEY.pub`, and in a session "
+        f"the key is in the settings{', the app was restarted' if restarted else ''}, and still it is refused: not understood",
+        f"restart the app{' once more' if restarted else ''}, then compare the fingerprints: `ssh-keygen -lf YOUR-KEY.pub`, and in a session "
         "`ssh-keygen -lf ~/.ssh/authorized_keys` (web terminal)",
         "another server may have the port after all: compare the address with Home Assistant's",
     )
-    return wrong(says, CHECK.why, *_evidence(app, door), fix=fix, failure="key-refused-right")
+    because = None if restarted else "settings-live"
+    return replace(wrong(says, CHECK.why, *_evidence(app, door), fix=fix, failure="key-refused-right"), because=because)
 
 
 _OTHER = "another server than the app knows nothing of your key, and should be sent no password"

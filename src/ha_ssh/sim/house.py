@@ -170,6 +170,8 @@ class Knobs:
     show the very line of a login, by a farewell with line feeds in it), `stranger` (another server that admits nobody); else a
     `DoorState`, such as `not-ssh` or `timeout`, which every connection there meets.
     """
+    keys_in_vain: bool = False
+    """The apps' own servers refuse every key, for no reason that anybody can see."""
     penalties: bool = True
     """sshd's PerSourcePenalties."""
     sshd_gone: set[str] = field(default_factory=set)
@@ -854,7 +856,7 @@ class House:
         if self.serving(slug) is None or sshd is None or user != sshd.user:
             return False
         key = None if key_line is None else public_key(key_line)
-        if key is not None and sshd.entry_for(key, source_ip, self.clock.date()[:10]) is not None:
+        if key is not None and not self.knobs.keys_in_vain and sshd.entry_for(key, source_ip, self.clock.date()[:10]) is not None:
             return True
         return password is not None and sshd.password is not None and password == sshd.password
 
@@ -915,7 +917,7 @@ class House:
             if opened is None:
                 method, tail = "password", " ssh2"
             return [*lines, f"Accepted {method} for {user} from {source}{tail}"]
-        if key is not None and key in sshd.listed():
+        if key is not None and key in sshd.listed() and not self.knobs.keys_in_vain:
             where = f"(host={source.split()[0]}, ip={source.split()[0]})"
             lines.append(f"Authentication tried for {user} with correct key but not from a permitted host {where}.")
         if key is not None and sshd.verbose:
