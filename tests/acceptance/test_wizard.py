@@ -31,6 +31,18 @@ def screen(name: str, text: str) -> None:
     assert "".join(text.split()) == "".join(path.read_text("utf-8").split()), text
 
 
+QUESTIONS = ("Which key", "passphrase for the new key", "A short name", "3) No")
+
+
+def walk(person: PtyScreen, last: str) -> None:
+    """Take every default up to a question."""
+    for question in QUESTIONS:
+        person.until(question)
+        if question == last:
+            return
+        person.type("\r")
+
+
 @pytest.fixture
 def wizard(tmp_path):
     with PtyScreen(*WIZARD, env={"HOME": str(tmp_path), "TMPDIR": "/tmp"}, rows=80) as person:
@@ -38,13 +50,7 @@ def wizard(tmp_path):
 
 
 def test_the_wizard_from_the_first_question_to_the_proven_login(wizard):
-    wizard.until("Which key")
-    wizard.type("\r")
-    wizard.until("passphrase for the new key")
-    wizard.type("\r")
-    wizard.until("A short name")
-    wizard.type("\r")
-    wizard.until("3) No")
+    walk(wizard, "3) No")
     screen("wizard-plan", wizard.text)
     wizard.type("\r")
     assert wizard.end(limit=40) == 0
@@ -52,35 +58,22 @@ def test_the_wizard_from_the_first_question_to_the_proven_login(wizard):
 
 
 def test_an_answer_is_changed_after_the_plan_was_seen(wizard):
-    wizard.until("Which key")
-    wizard.type("\r")
-    wizard.until("passphrase for the new key")
-    wizard.type("\r")
-    wizard.until("A short name")
-    wizard.type("\r")
-    wizard.until("3) No")
+    walk(wizard, "3) No")
     wizard.type("2\r")
     wizard.until("Which answer")
     screen("wizard-change", wizard.text.partition("go ahead?")[2])
 
 
-@pytest.mark.parametrize("question", ["Which key", "passphrase for the new key", "A short name", "3) No"])
+@pytest.mark.parametrize("question", QUESTIONS)
 def test_ctrl_c_at_any_question_leaves_everything_as_it_was(wizard, question):
-    for seen in ("Which key", "passphrase for the new key", "A short name", "3) No"):
-        wizard.until(seen)
-        if seen == question:
-            break
-        wizard.type("\r")
+    walk(wizard, question)
     wizard.type("\x03")
     assert wizard.end() == 130
     assert wizard.text.splitlines()[-1].endswith("Interrupted: nothing is left half done."), wizard.text
 
 
 def test_no_at_the_end_leaves_everything_as_it_was(wizard):
-    for seen in ("Which key", "passphrase for the new key", "A short name"):
-        wizard.until(seen)
-        wizard.type("\r")
-    wizard.until("3) No")
+    walk(wizard, "3) No")
     wizard.type("3\r")
     assert wizard.end() == 3
     screen("wizard-no", wizard.text.partition("go ahead?")[2])

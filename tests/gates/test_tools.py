@@ -88,3 +88,7 @@ def test_a_terminal_session_becomes_a_picture() -> None:
 def test_a_session_that_fails_is_told_with_its_screen() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)ended with 3\n.*last words"):
         picture.film([sys.executable, "-c", "print('last words'); raise SystemExit(3)"], environment=os.environ)
+
+
+def test_what_the_tests_call_is_here_so_that_none_is_skipped_in_silence() -> None:
+    assert system.lacking("test") == []
