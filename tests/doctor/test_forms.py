@@ -20,6 +20,7 @@ def test_only_looks_at_nothing_else(healthy: Computer) -> None:
     done = healthy.ha_ssh("doctor", "--only", "key-file", "--only", "ssh-client", "--json")
     assert done.code == 0, done
     assert [finding["id"] for finding in done.report["findings"]] == ["key-file", "ssh-client"]
+    assert done.report["judged"] == {"checks": 2, "of": len(IDS)}
 
 
 def test_skip_leaves_out(healthy: Computer) -> None:
@@ -28,6 +29,14 @@ def test_skip_leaves_out(healthy: Computer) -> None:
     done = healthy.ha_ssh("doctor", *skipped, "--json")
     assert done.code == 0, done
     assert {finding["id"] for finding in done.report["findings"]} == IDS - {"key-file", "own-ssh-works"}
+
+
+def test_flags_that_leave_no_check_are_refused(healthy: Computer) -> None:
+    both = healthy.ha_ssh("doctor", "--only", "key-file", "--skip", "key-file", "--json")
+    assert (both.code, both.error["code"]) == (2, "no-check-left"), both
+    assert both.error["message"].startswith("--only and --skip ")
+    alone = healthy.ha_ssh("doctor", *(word for name in IDS for word in ("--skip", name)), "--json")
+    assert (alone.code, alone.error["code"]) == (2, "no-check-left"), alone
 
 
 def test_a_check_that_is_none_is_named(computer: Computer) -> None:

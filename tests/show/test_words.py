@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from samples import FINDINGS
 
-from ha_ssh.show.words import clean, count, duration, introduced, listing, sentence, summary, wrap
+from ha_ssh.core.model import Level, Report
+from ha_ssh.show.words import clean, count, duration, ending, introduced, listing, sentence, summary, wrap
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,20 @@ def test_a_summary():
     assert summary(FINDINGS) == "3 wrong, 2 more follow from these, 1 could not look, 1 warn, 1 note, 2 ok"
     assert summary(FINDINGS[3:6]) == "1 wrong, 2 more follow from it"
     assert summary(()) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "levels", "words"),
+    [
+        (False, {Level.OK, Level.NOTE}, "What was looked at is well: 4 of 52 checks."),
+        (False, {Level.WARN}, "Nothing is wrong in what was looked at (4 of 52 checks); mind what comes first above."),
+        (True, {Level.OK}, "Repaired: nothing is wrong any more in what was looked at (4 of 52 checks)."),
+    ],
+)
+def test_a_part_is_not_called_all(changed, levels, words):
+    findings = tuple(one for one in FINDINGS if one.level in levels)
+    assert findings
+    report = Report(command="doctor", changed=changed, findings=findings, extra={"judged": {"checks": 4, "of": 52}})
+    assert ending(report) == words
+    report.extra["judged"]["checks"] = 52
+    assert "looked at" not in ending(report)

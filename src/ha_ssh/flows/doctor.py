@@ -67,6 +67,8 @@ def _told(tools: Tools, came: Approached, want: Want, checks: tuple[Check, ...],
     report = report_on("doctor", came, done, tools, want)
     if tools.options.offline:
         report.extra["not_looked_at"] = left_out
+    if done.error is None:
+        report.extra["judged"] = {"checks": len(report.findings), "of": len(all_checks())}
     if tools.options.report:
         tools.publish(tools.options.report, report, versions(done.facts), private(came, done.facts))
         tools.show.say(f"the report is in `{tools.options.report}`; read it once before you show it to others")
@@ -114,7 +116,7 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
 
 
 def _chosen(tools: Tools) -> tuple[Check, ...]:
-    """Return the checks that `--only` and `--skip` leave; raises `UsageError` for an id that is none."""
+    """Return the checks that `--only` and `--skip` leave; raises `UsageError` for an id that is none, and where none is left."""
     every = in_order(all_checks())
     ids = {check.id for check in every}
     for flag, names in (("--only", tools.options.only), ("--skip", tools.options.skip), ("--also", tools.options.also)):
@@ -122,7 +124,11 @@ def _chosen(tools: Tools) -> tuple[Check, ...]:
             if name not in ids:
                 raise UsageError("no-such-check", f"{flag}: there is no check `{name}`", "`ha-ssh doctor --list` names them all")
     only, skip = set(tools.options.only), set(tools.options.skip)
-    return tuple(check for check in every if (not only or check.id in only) and check.id not in skip)
+    chosen = tuple(check for check in every if (not only or check.id in only) and check.id not in skip)
+    if not chosen:
+        flags = "--only and --skip leave" if only else "--skip leaves"
+        raise UsageError("no-check-left", f"{flags} no check to judge.", "`ha-ssh doctor --list` names them all")
+    return chosen
 
 
 def _list(checks: tuple[Check, ...]) -> Report:

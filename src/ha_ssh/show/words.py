@@ -165,6 +165,19 @@ def _not_well(report: Report) -> str:
     return "It works, with warnings."
 
 
+def _found_well(report: Report) -> str:
+    judged = report.extra.get("judged", {})
+    part = f"{judged['checks']} of {judged['of']} checks" if judged and judged["checks"] < judged["of"] else ""
+    there = f" in what was looked at ({part})" if part else ""
+    if report.changed:
+        return f"Repaired: nothing is wrong any more{there}."
+    if any(finding.level in {Level.WARN, Level.UNKNOWN} for finding in report.findings):
+        return f"Nothing is wrong{there}; mind what comes first above."
+    if part:
+        return f"What was looked at is well: {part}."
+    return "All is well." if report.findings else ""
+
+
 def _well(report: Report) -> str:
     ssh = report.ssh or {}
     if report.command == "setup":
@@ -173,11 +186,7 @@ def _well(report: Report) -> str:
         where = " ".join(f"{word} {ssh[key]}" for key, word in (("user", "as"), ("host", "on"), ("port", "port")) if ssh.get(key))
         return f"Done: a login {where} was proven." if where else "Done."
     if report.command == "doctor":
-        if report.changed:
-            return "Repaired: nothing is wrong any more."
-        if any(finding.level in {Level.WARN, Level.UNKNOWN} for finding in report.findings):
-            return "Nothing is wrong; mind what comes first above."
-        return "All is well." if report.findings else ""
+        return _found_well(report)
     if report.command == "undo":
         return "Put back." if report.changed else "" if report.extra else "There is nothing to put back."
     return ""
