@@ -126,10 +126,13 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if file.problem or not file.writable:
         fix = tell("make it writable", f"`{file.path}` cannot be written: {file.problem or 'it is read-only'}")
         return wrong("the server's host keys cannot be pinned", CHECK.why, fix=fix, failure="known-hosts-read-only")
-    step = PinHostKeys(path=file.path, names=names, host_keys=tuple(offered), tag=f"ha-ssh:{facts.target.house_id}")
-    former = [line for name in names for line in knownhosts.keys_for(text, name)]
+    step = PinHostKeys(path=file.path, names=names, host_keys=tuple(offered), tag=facts.target.host_key_tag)
+    there = [line for name in names for line in knownhosts.keys_for(text, name)]
+    siblings = [line for line in there if _is_of_another_app(facts.target, line)]
+    former = [line for line in there if line not in siblings]
     if former and not set(offered) & {line.public for line in former}:
         return _changed(facts, app, proof.channel, offered, former, step)
+    step = replace(step, drop=tuple(dict.fromkeys(line.raw.rstrip("\r\n") for line in siblings)))
     return wrong(
         "the server's host keys are not pinned yet",
         CHECK.why,
@@ -137,6 +140,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
         fix=Fix(does=then, steps=(step,)),
         failure="hostkey-unknown",
     )
+
+
+def _is_of_another_app(target: Target, line: knownhosts.Line) -> bool:
+    """Return whether a line of ours is of another app of this house, from whose port the app listens by now."""
+    ours = line.comment == f"ha-ssh:{target.house_id}" or line.comment.startswith(f"ha-ssh:{target.house_id}+")
+    return ours and line.comment != target.host_key_tag
 
 
 def _unproven(text: str, names: Sequence[str], offered: Sequence[str]) -> Verdict:

@@ -79,6 +79,8 @@ class Target:
     alias: str | None = None
     house_id: str = "home"
     """The name under which the house is remembered; names the included file and the host key."""
+    known_as: str | None = None
+    """What tells the app's host keys in `known_hosts` from those of the app that was set up first; `None` for that one."""
     machine_id: str | None = None
     """The machine that was there when the house was remembered."""
     rides_on: str | None = None
@@ -100,8 +102,17 @@ class Target:
 
     @property
     def host_key_alias(self) -> str:
-        """The name under which the alias looks the house's host keys up, so that a new address changes nothing."""
-        return f"ha-ssh-{self.house_id}"
+        """The name under which the alias looks the app's host keys up, so that a new address changes nothing."""
+        return f"ha-ssh-{self._server}"
+
+    @property
+    def host_key_tag(self) -> str:
+        """The comment of our lines in `known_hosts` with the app's host keys."""
+        return f"ha-ssh:{self._server}"
+
+    @property
+    def _server(self) -> str:
+        return self.house_id if self.known_as is None else f"{self.house_id}+{self.known_as}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1076,7 +1087,7 @@ class JournalRun:
     target: dict[str, Any] = field(default_factory=dict)
     """Enough to find the house again: url, app, identity, alias."""
     remembered: dict[str, Any] = field(default_factory=dict)
-    """What was remembered of the house `before` the run (`None` for nothing) and `after` it; empty where the run left that alone."""
+    """What was remembered of the house `before` the run (`None` for nothing) and `after` it; empty for none."""
 
     def at(self, index: int, state: str) -> JournalRun:
         """The same run with one entry in another state."""

@@ -79,6 +79,7 @@ def target_of(tools: Tools, met: Met, ssh_host: str) -> Target:
         identity=identity,
         alias=answers.get("alias") or (known.alias if known else None),
         house_id=met.id,
+        known_as=known.known_as if known else None,
         machine_id=known.machine_id if known else None,
     )
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from ha_ssh.core.model import Target
     from ha_ssh.core.options import Answers
-    from ha_ssh.flows.tools import Tools
+    from ha_ssh.flows.tools import KnownHouse, Tools
 
 
 class _AskAgain(Exception):
@@ -76,7 +76,7 @@ async def setup(tools: Tools) -> Report:
         while True:
             answers, seen, passphrase = await _interview(tools, entered, answers, seen)
             want = _want(tools, answers, seen, passphrase)
-            aimed = _aim(target, want)
+            aimed = _aim(target, want, entered.known)
             facts = await _look_again(tools, entered, facts, aimed)
             try:
                 return await _converge(tools, entered, aimed, want, facts, answers, resume)
@@ -170,10 +170,19 @@ def _want(tools: Tools, answers: Answers, seen: SeenHouse, passphrase: SecretRef
     return want
 
 
-def _aim(target: Target, want: Want) -> Target:
-    """Look at exactly what is wanted: the app first, the key, the alias."""
+def _aim(target: Target, want: Want, known: KnownHouse | None) -> Target:
+    """Look at exactly what is wanted: the app first, the key, the alias, the app's own name in `known_hosts`."""
     apps = tuple(sorted(target.apps, key=lambda flavour: flavour.slug != want.app))
-    return replace(target, apps=apps, identity=want.identity, passphrase=want.passphrase, alias=want.alias)
+    known_as = target.known_as
+    if _switches(known, want):
+        # Another app is another server, with keys of its own: under one name they would pass for changed ones.
+        known_as = apps[0].short if known_as is None else None
+    return replace(target, apps=apps, identity=want.identity, passphrase=want.passphrase, alias=want.alias, known_as=known_as)
+
+
+def _switches(known: KnownHouse | None, want: Want) -> bool:
+    """Return whether the alias is to lead to another app than until now."""
+    return known is not None and known.app not in {None, want.app}
 
 
 async def _look_again(tools: Tools, entered: Entered, facts: Facts, aimed: Target) -> Facts:
@@ -206,6 +215,7 @@ async def _converge(
             raise _AskAgain
         return said is Agreement.YES
 
+    _tell_what_stays(tools, entered, facts, want)
     want = await accept_risks(tools, want, facts, checks)
     run = engine.Run(
         command="setup",
@@ -277,6 +287,20 @@ def _mind_the_user_files(facts: Facts, want: Want) -> None:
         )
 
 
+def _tell_what_stays(tools: Tools, entered: Entered, facts: Facts, want: Want) -> None:
+    """Where another app than before is wanted: say what becomes of that one."""
+    known = entered.known
+    former = facts[Apps].by_slug.get(known.app or "") if known and _switches(known, want) else None
+    if former is None or not former.installed:
+        return
+    port = f", on port {former.serving.port}" if former.running and former.serving.port else ""
+    alias = f"`ssh {want.alias}` leads" if want.alias else "ha-ssh goes"
+    tools.show.say(
+        f"{former.flavour.name} was set up until now. It stays as it is: {'running' if former.running else 'installed'}{port}, "
+        f"with its settings and keys. From now on {alias} to {facts[Apps].chosen(want.app).flavour.name}."
+    )
+
+
 def _summary(plan: Plan) -> str:
     count = len(plan.steps)
     return f"{count} {'change' if count == 1 else 'changes'}"
@@ -299,6 +323,7 @@ def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want
         ssh_host=done.facts.target.ssh_host,
         ssh_port=app.serving.port,
         user=app.serving.user,
+        known_as=done.facts.target.known_as,
         app=app.slug,
         identity=want.identity,
         alias=want.alias,

@@ -56,6 +56,11 @@ class KnownHouse(Protocol):
         ...
 
     @property
+    def known_as(self) -> str | None:
+        """What tells its host keys from those of the app that was set up first."""
+        ...
+
+    @property
     def identity(self) -> str | None:
         """The key that logs in."""
         ...

@@ -126,6 +126,8 @@ class House:
     ssh_host: str | None = None
     ssh_port: int | None = None
     user: str | None = None
+    known_as: str | None = None
+    """What tells the app's host keys in `known_hosts` from those of the app that was set up first."""
     app: str | None = None
     identity: str | None = None
     alias: str | None = None
@@ -288,6 +290,7 @@ def _read_house(read: _Reading, kept: Any, name: Any) -> House:
         ssh_host=read.value(ssh, "host", str),
         ssh_port=read.value(ssh, "port", int),
         user=read.value(ssh, "user", str),
+        known_as=read.value(ssh, "known_as", str),
         app=read.value(entry, "app", str),
         identity=read.value(entry, "identity", str),
         alias=read.value(entry, "alias", str),
@@ -358,7 +361,7 @@ def _write_house(entry: Any, house: House) -> None:
     _set(entry, "url", house.url)
     groups: dict[str, dict[str, Any]] = {
         "tls": {"ca_file": house.trust.ca_file, "fingerprint": house.trust.fingerprint},
-        "ssh": {"host": house.ssh_host, "port": house.ssh_port, "user": house.user},
+        "ssh": {"host": house.ssh_host, "port": house.ssh_port, "user": house.user, "known_as": house.known_as},
     }
     for group, values in groups.items():
         if group in entry or any(value is not None for value in values.values()):
