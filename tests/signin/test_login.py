@@ -197,6 +197,8 @@ def test_what_belongs_to_a_token_needs_one(computer: Computer, more: tuple[str, 
     assert (refused.code, refused.error["code"]) == (2, "no-token-named"), refused
     assert refused.error["message"].startswith(more[0])
     assert "--make-token" in refused.said
+    variable = "HA_SSH_" + more[0].removeprefix("--").replace("-", "_").upper()
+    assert computer.ha_ssh("login", "--url", computer.running.url, "--dry-run", "--json", env={variable: more[1]}).code == 0
 
 
 def test_the_browser_signs_in_on_the_houses_own_page_with_pkce(computer: Computer) -> None:

@@ -142,9 +142,9 @@ def login(
     if username is not None and browser is not None:
         raise UsageError("bad-sign-in", "--username and --browser are two ways to sign in.", "leave one out")
     for name, said in (("--days", days), ("--secret-out", secret_out)):
-        if said is not None and make_token is None:
-            where = said_where(context, name)
-            raise UsageError("no-token-named", f"{where} is about a token, and none is to be made.", "add `--make-token NAME`")
+        # a variable may be there for other commands
+        if said is not None and make_token is None and said_where(context, name) == name:
+            raise UsageError("no-token-named", f"{name} is about a token, and none is to be made.", "add `--make-token NAME`")
     return replace(
         options,
         browser=browser,
