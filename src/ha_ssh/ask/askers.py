@@ -252,8 +252,8 @@ class Terminal:
         return question.pick(typed)
 
     async def _line(self, prompt: str, question: Question, *, echo: bool = True) -> str:
-        self._write(prompt)
-        with _echo_off() if not echo else _as_it_is():
+        with _echo_off() if not echo else _as_it_is():  # before the prompt: some type as soon as they see it
+            self._write(prompt)
             line = await self._lines.read()
         if not echo:
             self._write("\n")
