@@ -94,7 +94,8 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
 
     async def agree(plan: Plan) -> bool:
         tools.show.plan(plan)
-        return await tools.asker.agree(f"{len(plan.steps)} repairs", plan.risks) is Agreement.YES
+        count = len(plan.steps)
+        return await tools.asker.agree(f"{count} {'repair' if count == 1 else 'repairs'}", plan.risks) is Agreement.YES
 
     if tools.options.dry_run:
         plan = plan_for(want, facts, checks)
