@@ -17,10 +17,11 @@ from ha_ssh import engine
 from ha_ssh.checks import all_checks
 from ha_ssh.core import inside, logs
 from ha_ssh.core.facts import Alias, AppLog, SshConfig
-from ha_ssh.core.model import DoorState, Level, OwnLogin
+from ha_ssh.core.model import Consent, DoorState, Level, OwnLogin
 from ha_ssh.core.planner import judge
 from ha_ssh.sim.inside import Inside
 from ha_ssh.world import ssh
+from laws.worlds import Quiet
 from openssh_server import USABLE, openssh
 from servers import ADVANCED, TERMINAL, new_house, serve_ssh
 from world.real_sshd import ME, keygen, sshd
@@ -129,9 +130,97 @@ async def test_a_configuration_that_includes_itself_is_no_riddle(tmp_path: Path)
     async with real_house(tmp_path) as real:
         real.config.write_text(f"{real.config.read_text()}Include {real.config}\n")
         found = await real.findings()
-        assert [name for name, _ in roots(found)] == ["own-config"]
-        assert "not recognised" in found["own-config"].verdict.says or found["own-config"].verdict.failure
-        assert found["own-config"].verdict.evidence
+        assert roots(found) == [("own-config", "cfg-circle")]
+        assert f"line 2: Include {real.config}" in found["own-config"].verdict.evidence
+
+
+@pytest.mark.parametrize("line", ["frob yes", "    Port many", '    User "root', "\ufeff# a mark"])
+async def test_what_others_wrote_into_our_own_file_is_taken_out_of_it(tmp_path: Path, line: str) -> None:
+    async with real_house(tmp_path) as real:
+        block = next((real.folder / "ssh").glob("*/home.conf"))
+        ours = block.read_text()
+        block.write_text(f"{ours}{line}\n")
+        assert roots(await real.findings()) == [("own-config", "cfg-own-file")]
+        assert not bad((await real.run()).findings)
+        assert block.read_text() == ours
+
+
+async def test_our_own_file_as_rubbish_is_written_anew(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        block = next((real.folder / "ssh").glob("*/home.conf"))
+        ours = block.read_text()
+        block.write_bytes(ours.encode("utf-16"))
+        assert roots(await real.findings()) == [("own-config", "cfg-own-file")]
+        assert not bad((await real.run()).findings)
+        assert block.read_text() == ours
+
+
+async def test_a_byte_order_mark_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        first = real.config.read_bytes() + b"# caf\xe9\r\nHost x\n"
+        real.config.write_bytes(b"\xef\xbb\xbf" + first)
+        assert roots(await real.findings()) == [("own-config", "cfg-encoding")]
+        assert not bad((await real.run()).findings)
+        assert real.config.read_bytes() == first
+
+
+async def test_utf_16_is_named_with_the_way_to_save_it_again(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        real.config.write_bytes(real.config.read_text().encode("utf-16"))
+        found = await real.findings()
+        assert roots(found) == [("own-config", "cfg-encoding")]
+        assert "UTF-16" in found["own-config"].verdict.says
+        fix = found["own-config"].verdict.fix
+        assert fix is not None
+        await ran_well("sh", "-c", fix.instructions[0].strip("`"))
+        assert roots(await real.findings()) == []
+
+
+async def test_a_mark_in_an_included_file_is_named_with_that_file(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        other = real.folder / "ssh" / "other"
+        other.write_text("\ufeffHost x\n")
+        real.config.write_text(f"{real.config.read_text()}Include {other}\n")
+        found = await real.findings()
+        assert roots(found) == [("own-config", "cfg-encoding")]
+        assert str(other) in found["own-config"].verdict.says
+
+
+@pytest.mark.parametrize(("file", "finding"), [("config", "alias-works"), ("known_hosts", "host-key-pinned")])
+async def test_a_folder_in_the_place_of_a_file_is_called_that(tmp_path: Path, file: str, finding: str) -> None:
+    async with real_house(tmp_path) as real:
+        path = real.folder / "ssh" / file
+        path.unlink()
+        path.mkdir()
+        found = await real.findings()
+        assert [name for name, _ in roots(found)] == [finding]
+        assert found[finding].verdict.evidence == (f"`{path}` is a folder, not a file",)
+
+
+async def test_an_include_that_comes_too_late_moves_and_comes_back(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        ours = real.config.read_text()
+        former = f"Host *\n    Port 22\n\n{ours}# the end\n"
+        real.config.write_text(former)
+        assert roots(await real.findings()) == [("alias-works", "cfg-first-wins")]
+        done = await real.run()
+        assert not bad(done.findings)
+        assert real.config.read_text() == f"{ours}Host *\n    Port 22\n\n# the end\n"
+        run = real.journal.runs()[-1]
+        await engine.put_back(run, real.home(), real.journal, Quiet())
+        assert real.config.read_text() == former
+
+
+async def test_a_file_that_is_included_before_ours_is_left_to_its_owner(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        other = real.folder / "ssh" / "other"
+        other.write_text("Host *\n    Port 22\n")
+        real.config.write_text(f"Include {other}\n{real.config.read_text()}")
+        found = await real.findings()
+        assert [name for name, _ in roots(found)] == ["alias-works"]
+        fix = found["alias-works"].verdict.fix
+        assert fix is not None
+        assert fix.consent is Consent.TELL, "to write the same again would heal nothing"
 
 
 async def test_an_included_file_that_others_may_write_is_closed(tmp_path: Path) -> None:
@@ -145,8 +234,8 @@ async def test_an_included_file_that_others_may_write_is_closed(tmp_path: Path) 
 
 async def test_a_configuration_that_is_a_link_stays_one(tmp_path: Path) -> None:
     async with real_house(tmp_path) as real:
-        kept = tmp_path / "dotfiles"
-        kept.write_text("Host *\n    User pi\n" + real.config.read_text())
+        kept, ours = tmp_path / "dotfiles", real.config.read_text()
+        kept.write_text(f"Host *\n    User pi\n{ours}")
         real.config.unlink()
         real.config.symlink_to(kept)
         found = await real.findings()
@@ -154,7 +243,7 @@ async def test_a_configuration_that_is_a_link_stays_one(tmp_path: Path) -> None:
         assert "User pi" in str(found["alias-works"].verdict.evidence)
         assert not bad((await real.run()).findings)
         assert real.config.is_symlink()
-        assert kept.read_text().endswith("Include " + kept.read_text().split("Include ", 2)[2])
+        assert kept.read_text() == f"{ours}Host *\n    User pi\n", "our line has moved"
 
 
 async def test_a_detour_and_a_ban_on_keys_are_told_apart(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from ha_ssh.core.facts import (
     OwnFiles,
     SshConfig,
     block_path,
+    way_to_write,
+    why_not_written,
     written,
 )
 from ha_ssh.core.inside import Inside, stand_in
@@ -71,15 +73,16 @@ class WriteAlias:
 
     def preview(self, facts: Facts) -> tuple[str, ...]:
         """Both files, with every line that is written."""
-        config = facts[OwnFiles].config
-        has_it = sshconfig.with_include(config.text or "", self.pattern) == (config.text or "")
+        text = facts[OwnFiles].config.text or ""
+        has_it = sshconfig.at_top(text, self.pattern) == text
         include = () if has_it else (f"+ {self.config}: Include {self.pattern} (first line)",)
-        return (*include, f"+ {self.block_path}:", *(f"    {line}" for line in self.text.splitlines() if line.strip()))
+        late = (f"- {self.config}: {line.raw.strip()} (line {line.number})" for line in sshconfig.too_late(text, self.pattern))
+        return (*include, *late, f"+ {self.block_path}:", *(f"    {line}" for line in self.text.splitlines() if line.strip()))
 
     def after(self, facts: Facts) -> Facts:
         """Both files are written, and `ssh -G` says so."""
         files = facts[OwnFiles]
-        config = written(files.config, sshconfig.with_include(files.config.text or "", self.pattern))
+        config = written(files.config, sshconfig.at_top(files.config.text or "", self.pattern))
         block = written(files.block, self.text)
         resolved = {key: self.resolves_to.get(key, Later(f"the alias's {key}")) for key in ALIAS_KEYS}
         alias = Alias(name=facts.target.alias or "", resolved=resolved, login=Later("the login by the alias"))
@@ -88,14 +91,16 @@ class WriteAlias:
     async def save(self, home: Home) -> dict[str, Any]:
         """What was in both places."""
         config, block = await home.file(self.config), await home.file(self.block_path)
-        had_it = sshconfig.with_include(config.text or "", self.pattern) == (config.text or "")
-        return {"config_existed": config.exists, "had_include": had_it, "block": block.text}
+        text = config.text or ""
+        moved = text if sshconfig.too_late(text, self.pattern) else None
+        had_it = sshconfig.with_include(text, self.pattern) == text
+        return {"config_existed": config.exists, "had_include": had_it, "moved": moved, "block": block.text}
 
     async def do(self, home: Home, _show: Show) -> None:
         """Our file first, so that the `Include` never points at nothing."""
         await home.write(self.block_path, self.text, mode=0o600)
         config = (await home.file(self.config)).text or ""
-        wanted = sshconfig.with_include(config, self.pattern)
+        wanted = sshconfig.at_top(config, self.pattern)
         if wanted != config:
             await home.write(self.config, wanted, mode=0o600)
 
@@ -107,10 +112,18 @@ class WriteAlias:
                 await home.delete(self.block_path)
             else:
                 await home.write(self.block_path, saved["block"])
+        if saved.get("moved") is not None:
+            await self._move_back(home, saved["moved"])
+            return None
         folder = self.block_path.rsplit("/", 1)[0]
         if not saved["had_include"] and not await home.folder(folder):
             await self._take_include_out(home, existed=saved["config_existed"])
         return None
+
+    async def _move_back(self, home: Home, former: str) -> None:
+        """Put our line back to where it was; where the file has been edited since, it stays at the top."""
+        if (await home.file(self.config)).text == sshconfig.at_top(former, self.pattern):
+            await home.write(self.config, former)
 
     async def _take_include_out(self, home: Home, *, existed: bool) -> None:
         config = await home.file(self.config)
@@ -216,11 +229,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if theirs and not files.block.exists:
         fix = tell("choose another alias", f"`--alias NAME`: `{alias}` is your own, in `{files.config.path}` line {theirs[0]}")
         return wrong(f"the alias `{alias}` is taken by your own `Host {alias}`", CHECK.why, fix=fix, failure="alias-taken")
-    if files.config.problem or not files.config.writable:
+    if hindrance := why_not_written(files.config):
         fix = tell(
-            "make it writable, or go without", f"`{files.config.path}`: {files.config.problem or 'read-only'}; `--no-alias`"
+            "make it a file that can be written, or go without", way_to_write(files.config), "without an alias: `--no-alias`"
         )
-        return wrong("the alias cannot be written", CHECK.why, fix=fix, failure="cfg-read-only")
+        seen = f"`{files.config.path}` {hindrance}"
+        return wrong("the alias cannot be written", CHECK.why, seen, fix=fix, failure="cfg-read-only")
     then = f"write the alias `{alias}`: `{block_path(facts.target)}`, and one `Include` line in `{files.config.path}`"
     known(facts[Doors].of(app).proof, then)
     step = _step(want, facts, app, alias)
@@ -228,6 +242,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
     evidence = tuple(f"{key}: {resolved[key] or 'none'}, wanted {wanted[key]}" for key in differing)
     if not files.block.exists:
         return wrong(f"there is no alias `{alias}` yet", CHECK.why, *evidence, fix=fix, failure="alias-missing")
+    if files.block.text == step.text and sshconfig.at_top(files.config.text or "", step.pattern) == files.config.text:
+        fix = tell(
+            "correct what stands before the alias",
+            f"`ssh -vG {alias}` names the files in the order in which `ssh` reads them",
+            f"put `Include {step.pattern}` before the line that includes that file",
+        )
     if len(differing) == 1 and differing[0] in _LESSER:
         failure, says, why = _LESSER[differing[0]]
         return warn(says.format(alias=alias), why, *evidence, fix=fix, failure=failure)

@@ -6,7 +6,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core import keys, knownhosts, logs
-from ha_ssh.core.facts import OF_THE_HOUSE, App, AppLog, Apps, Doors, OwnFiles, app_and_door, with_new_login, written
+from ha_ssh.core.facts import (
+    OF_THE_HOUSE,
+    App,
+    AppLog,
+    Apps,
+    Doors,
+    OwnFiles,
+    app_and_door,
+    way_to_write,
+    why_not_written,
+    with_new_login,
+    written,
+)
 from ha_ssh.core.model import (
     Check,
     Consent,
@@ -123,9 +135,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
     pinned = [tuple(line.public for line in knownhosts.keys_for(text, name)) for name in names]
     if all(set(offered) <= set(known_keys) for known_keys in pinned):
         return ok(f"all {len(offered)} host keys of the server are pinned")
-    if file.problem or not file.writable:
-        fix = tell("make it writable", f"`{file.path}` cannot be written: {file.problem or 'it is read-only'}")
-        return wrong("the server's host keys cannot be pinned", CHECK.why, fix=fix, failure="known-hosts-read-only")
+    if hindrance := why_not_written(file):
+        fix = tell("make it a file that can be written", way_to_write(file))
+        seen = f"`{file.path}` {hindrance}"
+        return wrong("the server's host keys cannot be pinned", CHECK.why, seen, fix=fix, failure="known-hosts-read-only")
     step = PinHostKeys(path=file.path, names=names, host_keys=tuple(offered), tag=facts.target.host_key_tag)
     there = [line for name in names for line in knownhosts.keys_for(text, name)]
     siblings = [line for line in there if _is_of_another_app(facts.target, line)]

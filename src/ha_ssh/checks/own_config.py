@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ha_ssh.core import sshconfig
 from ha_ssh.core.facts import OF_THE_HOUSE, Alias, Computer, OwnFiles, SshConfig
+from ha_ssh.core.keys import printable
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -26,7 +28,7 @@ from ha_ssh.core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ha_ssh.core.model import Breakable, FileState
 
@@ -34,6 +36,10 @@ _OTHERS_WRITE = 0o022
 _OWNER = re.compile(r"Bad owner or permissions on (?P<path>\S.*)")
 _OPTION = re.compile(r"(?m)^(?P<path>.+?): line (?P<line>\d+): Bad configuration option: (?P<what>\S+)")
 _VALUE = re.compile(r"(?m)^(?:.*?: )?(?P<path>\S.*?):? line (?P<line>\d+): (?P<what>.+)")
+_CIRCLE = "Too many recursive configuration includes"
+_FIRST_LINE = re.compile(r"(?P<path>\S.*?):? line 1: (?:.*?(?P<mark>\\357\\273\\277|\\37[67]\\37[67]))?")
+_SHOWN_MARKS = {r"\357\273\277": "byte order mark", r"\377\376": "UTF-16", r"\376\377": "UTF-16"}
+"""How OpenSSH shows the first bytes of such a file."""
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -60,15 +66,7 @@ class CloseConfig:
 
     def after(self, facts: Facts) -> Facts:
         """The file is closed; what `ssh` then makes of its configuration is for the next look."""
-        files = facts[OwnFiles]
-        shut = {
-            name: replace(state, mode=(state.mode or 0) & ~_OTHERS_WRITE)
-            for name in ("config", "block")
-            if (state := getattr(files, name)).path == self.path
-        }
-        later = Later("what `ssh` makes of its configuration")
-        facts = facts.with_(replace(files, **shut), SshConfig(complaint=later))
-        return facts.without(Alias, later) if facts.target.alias else facts
+        return _with_file(facts, self.path, lambda state: replace(state, mode=(state.mode or 0) & ~_OTHERS_WRITE))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """The mode of now."""
@@ -88,6 +86,61 @@ class CloseConfig:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class MendConfig:
+    """Take out of a file what keeps OpenSSH's client from reading it; everything else stays byte for byte."""
+
+    path: str
+    title: str
+    text: str
+    """The whole file, mended."""
+
+    id: ClassVar[str] = "mend-config"
+    version: ClassVar[int] = 1
+    if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
+
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """Every line that changes; an invisible mark is named."""
+        before = sshconfig.lines(_file(facts[OwnFiles], self.path).text or "")
+        after = [line.raw for line in sshconfig.lines(self.text)]
+        shown = (f"- {self.path}: line {line.number}: {_visible(line.raw)}" for line in before if line.raw not in after)
+        return tuple(shown)
+
+    def after(self, facts: Facts) -> Facts:
+        """The file is mended; what `ssh` then makes of its configuration is for the next look."""
+        return _with_file(facts, self.path, lambda state: replace(state, text=self.text))
+
+    async def save(self, home: Home) -> dict[str, Any]:
+        """What was there."""
+        return {"text": (await home.file(self.path)).text}
+
+    async def do(self, home: Home, _show: Show) -> None:
+        """Write the file in one piece."""
+        await home.write(self.path, self.text)
+
+    async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
+        """Put the former text back, if nobody has edited it since."""
+        state = await home.file(self.path)
+        if saved["text"] is not None and state.text == self.text:
+            await home.write(self.path, saved["text"])
+        return None
+
+
+def _visible(line: str) -> str:
+    mark = "an invisible byte order mark" if line.startswith("\ufeff") else printable(line.strip())
+    return mark or "blank"
+
+
+def _with_file(facts: Facts, path: str, changed: Callable[[FileState], FileState]) -> Facts:
+    """Return the facts with a changed file; what `ssh` then makes of its configuration is for the next look."""
+    files = facts[OwnFiles]
+    new = {name: changed(state) for name in ("config", "block") if (state := getattr(files, name)).path == path}
+    later = Later("what `ssh` makes of its configuration")
+    facts = facts.with_(replace(files, **new), SshConfig(complaint=later))
+    return facts.without(Alias, later) if facts.target.alias else facts
+
+
 def _file(files: OwnFiles, path: str) -> FileState:
     return next(one for one in (files.config, files.block) if one.path == path)
 
@@ -101,6 +154,11 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         return ok("`ssh` can read its configuration")
     if (found := _OWNER.search(complaint)) is not None:
         return _not_its_own(facts, found["path"].strip().rstrip("."), complaint)
+    if _CIRCLE in complaint:
+        return _in_circles(facts, complaint)
+    special = _our_own_file(facts, complaint) or _not_plain_text(facts, complaint)
+    if special is not None:
+        return special
     if (found := _OPTION.search(complaint)) is not None:
         return wrong(
             f"`{found['path']}` line {found['line']}: `ssh` does not know the option `{found['what']}`",
@@ -121,9 +179,62 @@ def judge(_want: Want, facts: Facts) -> Verdict:
             fix=tell("correct the line", f"correct or delete line {found['line']} of `{found['path']}`"),
             failure="cfg-value",
         )
-    fix = tell("read what it says", "`ssh -G somewhere` shows the same complaint; correct the file that it names")
+    fix = tell("read what it says", "`ssh -vG somewhere` shows the same complaint, and before it the files that `ssh` reads")
     says = "`ssh` cannot read its configuration, for a reason that is not recognised"
     return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix)
+
+
+def _our_own_file(facts: Facts, complaint: str) -> Verdict | None:
+    """Our own file is ours to mend, whoever has written into it; what then is missing, the alias is written anew for."""
+    block = facts[OwnFiles].block
+    places = {block.path, block.real_path}
+    found = [one for pattern in (_OPTION, _VALUE) for one in pattern.finditer(complaint) if one["path"] in places]
+    if not found or block.text is None:
+        return None
+    mended = sshconfig.mended_block(block.text, [int(one["line"]) for one in found])
+    step = MendConfig(path=block.path, title=f"Take out of `{block.path}` what `ssh` refuses", text=mended)
+    says = f"`{block.path}`, a file of ours, has a line that `ssh` does not take: line {found[0]['line']}"
+    fix = Fix(does=f"take it out of `{block.path}`", steps=(step,))
+    return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix, failure="cfg-own-file")
+
+
+def _not_plain_text(facts: Facts, complaint: str) -> Verdict | None:
+    """A file that was saved in another encoding is refused from its first line on."""
+    config = facts[OwnFiles].config
+    first = next((one for one in map(_FIRST_LINE.match, complaint.splitlines()) if one is not None), None)
+    if first is None:
+        return None
+    path = first["path"]
+    ours = path in {config.path, config.real_path} and config.text is not None
+    kind = sshconfig.encoding(config.text or "") if ours else _SHOWN_MARKS.get(first["mark"] or "", "")
+    if kind == "byte order mark":
+        says = (
+            f"`{path}` begins with an invisible mark (a byte order mark of UTF-8), which `ssh` takes for a part of its first word"
+        )
+        step = MendConfig(path=config.path, title=f"Take the byte order mark out of `{path}`", text=(config.text or "")[1:])
+        fix = tell("save it without the mark", f"save `{path}` as UTF-8 without a byte order mark (`UTF-8` alone in an editor)")
+        fix = Fix(does=f"take the byte order mark out of `{path}`", steps=(step,)) if ours else fix
+        return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix, failure="cfg-encoding")
+    if kind:
+        again = f"iconv -f UTF-16 -t UTF-8 {path} > {path}.new && mv {path}.new {path}"
+        fix = tell("save it as UTF-8", f"`{again}`", "or in an editor: save it as UTF-8 without a byte order mark")
+        says = f"`{path}` was saved as UTF-16, which `ssh` cannot read"
+        return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix, failure="cfg-encoding")
+    return None
+
+
+def _in_circles(facts: Facts, complaint: str) -> Verdict:
+    """OpenSSH does not say which file includes itself; the user's own may show it."""
+    files = facts[OwnFiles]
+    own = [line for line in sshconfig.lines(files.config.text or "") if line.keyword == "include"]
+    alone = [line for line in own if {files.config.path, files.config.real_path} & set(line.args)]
+    seen = tuple(f"line {line.number}: {line.raw.strip()}" for line in alone or own)
+    if alone:
+        way = f"delete line {alone[0].number} of `{files.config.path}`: it includes its own file"
+    else:
+        way = "look into each file that an `Include` line names for one that leads back"
+    says = "the `Include` lines of your configuration lead in a circle"
+    return wrong(says, CHECK.why, complaint, *seen, fix=tell("break the circle", way), failure="cfg-circle")
 
 
 def _not_its_own(facts: Facts, path: str, complaint: str) -> Verdict:
@@ -167,6 +278,12 @@ def _open_to_others(scene: Breakable) -> None:
     scene.put_file(path, scene.file(path), 0o666)
 
 
+def _add_to_ours(scene: Breakable) -> None:
+    """Write something of one's own into our file."""
+    path = f"{scene.target.places.include_dir}/{scene.target.house_id}.conf"
+    scene.put_file(path, f"{scene.file(path) or ''}\n    FrobnicateHosts yes\n")
+
+
 CHECK = Check(
     id="own-config",
     stage=Stage.COMPUTER,
@@ -177,7 +294,12 @@ CHECK = Check(
     break_it=break_it,
     faults={
         "cfg-mode": _open_to_others,
+        "cfg-own-file": _add_to_ours,
+        "cfg-encoding": lambda scene: scene.put_file(
+            scene.target.places.config, f"\ufeff{scene.file(scene.target.places.config) or ''}"
+        ),
+        "cfg-circle": lambda scene: _add(scene, f"Include {scene.target.places.config}\n"),
         "cfg-value": lambda scene: _add(scene, "\nHost *\n    StrictHostKeyChecking perhaps\n"),
     },
 )
-STEPS = (CloseConfig,)
+STEPS = (CloseConfig, MendConfig)

@@ -102,6 +102,21 @@ def written(state: FileState, text: str) -> FileState:
     return replace(state, kind="file", text=text, mode=later, real_path=later)
 
 
+def why_not_written(file: FileState) -> str:
+    """Return why a file of the user cannot be written; empty where it can."""
+    if file.problem:
+        return file.problem
+    odd = {"folder": "is a folder, not a file", "other": "is no plain file"}.get(file.kind, "")
+    return odd or ("" if file.writable else "is read-only")
+
+
+def way_to_write(file: FileState) -> str:
+    """Return what a person can do about it."""
+    if file.kind in {"folder", "other"}:
+        return f"move it away: `mv {file.path} {file.path}.old`"
+    return f"let your user write `{file.path}`"
+
+
 def block_path(target: Target) -> str:
     """Return the path of our included file for this house."""
     return f"{target.places.include_dir}/{target.house_id}.conf"

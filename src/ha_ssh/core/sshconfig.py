@@ -15,6 +15,15 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _KEYWORD = re.compile(r'\s*"?([A-Za-z][A-Za-z0-9]*)"?(?:[ \t]*=[ \t]*|[ \t]+|$)')
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _BLOCKS = ("host", "match")
+_OWN_KEYWORDS = frozenset(
+    (
+        *("", "host", "hostname", "port", "user", "identityfile", "identitiesonly", "hostkeyalias", "serveraliveinterval"),
+        *("userknownhostsfile", "controlmaster", "controlpath", "controlpersist", "localforward", "macs", "setenv"),
+    )
+)
+"""What our own file holds; a line without a keyword is blank or a comment."""
+_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
+"""How such a file begins, read as here: bytes that are no UTF-8 as surrogates."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 
 
@@ -42,6 +51,22 @@ def with_include(text: str, pattern: str, *, home: str | None = None) -> str:
     return _include(pattern) + _end_of_line(text) + text
 
 
+def at_top(text: str, pattern: str) -> str:
+    """Return the text with our `Include` where it wins; one of ours that comes too late for that goes."""
+    if with_include(text, pattern) == text:
+        return text
+    return with_include("".join(line.raw for line in lines(text) if not _is_ours(line, pattern)), pattern)
+
+
+def too_late(text: str, pattern: str) -> tuple[Line, ...]:
+    """Return our own `Include` lines that `at_top` takes out."""
+    return () if at_top(text, pattern) == text else tuple(line for line in lines(text) if _is_ours(line, pattern))
+
+
+def _is_ours(line: Line, pattern: str) -> bool:
+    return line.raw.strip() == _include(pattern)
+
+
 def without_include(text: str, pattern: str) -> str:
     """Return the text without the `Include` that `with_include` put there; everything else stays byte for byte."""
     ours = next((line for line in _head(text) if line.raw.rstrip("\r\n") == _include(pattern)), None)
@@ -64,6 +89,20 @@ def problems(text: str) -> tuple[tuple[int, str], ...]:
     if "\0" in text:
         return ((1, "is no plain text (UTF-16 perhaps)"),)
     return tuple((line.number, line.problem) for line in lines(text) if line.problem)
+
+
+def encoding(text: str) -> str:
+    """Return what keeps OpenSSH from reading a file at all: `byte order mark`, `UTF-16`, or nothing."""
+    if text.startswith("\ufeff"):
+        return "byte order mark"
+    return "UTF-16" if text.startswith(_UTF_16) or "\0" in text[:4] else ""
+
+
+def mended_block(text: str, refused: Iterable[int]) -> str:
+    """Return our own file without the lines that OpenSSH refuses, by number, and without any that we never write."""
+    gone = set(refused)
+    kept = (line for line in lines(text) if line.number not in gone and not line.problem and line.keyword in _OWN_KEYWORDS)
+    return "".join(line.raw for line in kept)
 
 
 def parse_resolved(text: str) -> dict[str, tuple[str, ...]]:

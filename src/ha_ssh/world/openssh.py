@@ -86,7 +86,9 @@ class OwnSsh:
         if code:
             said = err.strip() or f"it ended with code {code}"
             raise HaSshError(
-                "ssh-config-broken", f"your `ssh` cannot read its configuration: {said}", "correct the file that it names"
+                "ssh-config-broken",
+                f"your `ssh` cannot read its configuration: {said}",
+                "`ssh -vG NAME` shows it, and before it the files that `ssh` reads",
             )
         return parse_resolved(out)
 
