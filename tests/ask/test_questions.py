@@ -208,6 +208,8 @@ def test_the_port_is_the_present_one_else_the_suggested_one_else_a_free_one():
     assert settled(Answers(), seen(taken_ports={2222: "the other app", 2223: "another"}))["port"] == 2224
     sibling = seen(apps=(TERMINAL, app(ADVANCED, installed=True, port=2222)))
     assert settled(given(app="terminal"), sibling)["port"] == 2223
+    running = seen(apps=(app(TERMINAL, installed=True, running=True, port=2222), app(ADVANCED, installed=True, port=2222)))
+    assert settled(given(app="terminal"), running)["port"] == 2222
 
 
 def test_a_taken_port_is_refused_with_a_free_one():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from servers import ADVANCED, TERMINAL, serve_ssh
+from servers import ADVANCED, HOST_KEYS, TERMINAL, serve_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +110,34 @@ def test_a_port_of_the_host_itself_is_seen_before_anything_is_changed(computer: 
     offered = computer.setup("--app", WORDS[slug])
     assert_well(offered)
     assert offered.report["ssh"]["port"] not in {22, 2222}
+
+
+def test_a_running_app_keeps_its_port_whatever_a_stopped_one_would_like(computer: Computer) -> None:
+    computer.turn(lambda house: serve_ssh(house, HOST_KEYS.make("ed25519").public, slug=ADVANCED, port=2222))
+    computer.turn(lambda house: house.install_now(TERMINAL))
+    computer.turn(lambda house: house.save(TERMINAL, {"network": {"22/tcp": 2222}}))
+    done = computer.setup("--app", "advanced")
+    assert (done.code, done.report["ssh"]["port"]) == (0, 2222), done
+    finding = next(one for one in done.report["findings"] if one["id"] == "port-free")
+    assert finding["verdict"] == "warn"
+    assert "Terminal & SSH" in finding["says"]
+    assert "Advanced SSH & Web Terminal" in finding["says"]
+    again = computer.setup("--app", "advanced", "--port", "2222")
+    assert (again.code, again.report["changed"]) == (0, False), again
+
+
+@BOTH
+def test_the_doctor_sees_who_has_the_port_of_an_app_that_is_stopped(computer: Computer, slug: str) -> None:
+    computer.turn(lambda house: serve_ssh(house, HOST_KEYS.make("ed25519").public, slug=slug, port=2222))
+    computer.turn(lambda house: house.stop_now(slug))
+    computer.turn(lambda house: house.knobs.port_taken.add(2222))
+    doctor = computer.ha_ssh("doctor", "--url", computer.running.url, "--json")
+    found = {one["id"]: one for one in doctor.report["findings"]}
+    assert found["port-free"]["verdict"] == "wrong", doctor
+    assert found["app-running"]["because"] == "port-free"
+    fixed = computer.ha_ssh("doctor", "--fix", "--yes", "--url", computer.running.url, "--json")
+    assert fixed.report["changed"] is True, fixed
+    assert computer.snapshot()["apps"][slug]["state"] == "started"
 
 
 @BOTH

@@ -142,6 +142,7 @@ class SeenApp:
     default_port: int
     installed: bool = False
     available: bool = True
+    running: bool = False
     port: int | None = None
     username: str = "root"
     username_fixed: bool = True
@@ -507,6 +508,8 @@ def _word_port(answers: Answers, seen: SeenHouse) -> Wording | None:
     if app is None:
         return None
     siblings = {other.port: other.name for other in seen.apps if other.installed and other.slug != app.slug and other.port}
+    if app.running and app.port:
+        siblings.pop(app.port, None)  # it has its port, whatever one that is stopped would like
     taken = {**seen.taken_ports, **siblings}
 
     def free(port: int) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, log_of
 from ha_ssh.core.house_facts import PortHolders, Resolution
-from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, warn, wrong
+from ha_ssh.core.settings import apply_edits
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -17,14 +18,15 @@ _NEVER = {8123, 22222}
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
-    """Judge an app that is down by what says that its port was taken."""
+    """Judge an app that is down by what says that its port was taken; and whether another SSH app wants the same one."""
     app = facts[Apps].chosen(want.app)
     port = app.serving.port
     holder = _holder(facts, port)
     evidence = None if app.running or port is None else _evidence(facts, app, port, holder)
     if evidence is None or port is None:
-        return ok("nothing says that the app's port is taken")
-    by = holder or "something else on this machine (its own SSH server, perhaps, or another app)"
+        rival = _rival(facts, app)
+        return _shared(app, rival) if rival else ok("nothing says that the app's port is taken")
+    by = holder or _answering(facts, port) or "something else on this machine (its own SSH server, perhaps, or another app)"
     says = f"{app.flavour.name} cannot have port {port}: {by} has it"
     return wrong(
         says,
@@ -40,9 +42,42 @@ def _holder(facts: Facts, port: int | None) -> str | None:
     return None if port is None or isinstance(holders, NotKnown) else holders.names.get(port)
 
 
+def _answering(facts: Facts, port: int) -> str | None:
+    holders = facts.get(PortHolders)
+    return None if isinstance(holders, NotKnown) else holders.answering.get(port)
+
+
+def _rival(facts: Facts, app: App) -> App | None:
+    """Return another SSH app that is installed, and has the same port in its settings."""
+    others = (one for one in facts[Apps].by_slug.values() if one.installed and one.slug != app.slug)
+    return next((one for one in others if app.installed and app.serving.port and one.serving.port == app.serving.port), None)
+
+
+def _shared(app: App, rival: App) -> Verdict:
+    """Two apps with one port: what works now ends when the other one is started first."""
+    name, other, port = app.flavour.name, rival.flavour.name, app.serving.port
+    return warn(
+        f"{name} and {other} both want port {port}",
+        "only one of them can listen there: whichever starts first has it, and the other one does not start",
+        f"settings: {name} port {port} ({_state(app)}), {other} port {port} ({_state(rival)})",
+        fix=tell(
+            "give one of them another port",
+            f"Settings, Apps, {other}, Configuration, Network: another port, or none",
+            f"or uninstall {other}, if nobody uses it",
+        ),
+        failure="port-shared",
+    )
+
+
+def _state(app: App) -> str:
+    return "running" if app.running else "not running"
+
+
 def _evidence(facts: Facts, app: App, port: int, holder: str | None) -> tuple[str, ...] | None:
     """Return what shows that the port is taken: who has it; after a start that failed, the Supervisor's or the app's words."""
     found = [f"/addons: {holder} has port {port}"] if holder else []
+    if (who := _answering(facts, port)) is not None:
+        found.append(f"a connection to port {port} from here: {who}")
     resolution = facts.get(Resolution)
     if app.state == "error" and not isinstance(resolution, NotKnown):
         issue = resolution.of("port_conflict", reference=app.slug)
@@ -72,6 +107,15 @@ def _fix(want: Want, facts: Facts, app: App, port: int) -> Fix:
     )
 
 
+def _share(scene: Breakable) -> None:
+    """Install the other SSH app too, and save the same port for it."""
+    other = next(flavour for flavour in scene.target.apps if flavour.slug != scene.slug)
+    if not scene.house.app(other.slug).installed:
+        scene.house.install_now(other.slug)
+    port = apply_edits({"network": scene.house.app(other.slug).network}, (other.set_port(scene.app.port),))
+    scene.house.app(other.slug).network = port["network"]
+
+
 def _take(scene: Breakable) -> None:
     """Let something else on the machine take the port."""
     scene.stop()
@@ -87,5 +131,5 @@ CHECK = Check(
     needs=(Apps, AppLog, Resolution, PortHolders),
     rests_on=("app-installed",),
     judge=judge,
-    faults={"port-busy": _take},
+    faults={"port-busy": _take, "port-shared": _share},
 )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.facts import Apps, Supervisor, text, texts
 from ha_ssh.core.logs import lines_of
-from ha_ssh.core.model import NotKnown
+from ha_ssh.core.model import DoorState, NotKnown, SshTrouble
 from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ha_ssh.core.facts import App
     from ha_ssh.core.model import At, Facts, Reader, Want
@@ -28,6 +28,9 @@ SUPERVISOR_LOG = "supervisor"
 _NOT_SAID = frozenset({"not-found", "forbidden"})
 """The codes of a Supervisor that does not know (or does not allow) a request."""
 
+_KNOCK_SECONDS = 2.0
+_NOBODY = frozenset({DoorState.REFUSED, DoorState.TIMEOUT, DoorState.UNREACHABLE, DoorState.UNRESOLVED})
+"""What a connection meets where nobody has the port, as far as can be seen from here."""
 _PROVIDERS_OWN = ipaddress.ip_network("100.64.0.0/10")
 
 
@@ -190,17 +193,38 @@ class SupervisorLog:
         return next((line for line in reversed(self.lines) if any(word in line for word in words)), None)
 
 
+async def who_answer(reader: Reader, host: str, ports: Iterable[int]) -> dict[int, str]:
+    """Return who answers on those ports of a host where anybody does, as far as can be seen from here."""
+    ports = tuple(ports)
+    met = await asyncio.gather(*(_who_answers(reader, host, port) for port in ports))
+    return {port: who for port, who in zip(ports, met, strict=True) if who}
+
+
+async def _who_answers(reader: Reader, host: str, port: int) -> str:
+    try:
+        async with asyncio.timeout(_KNOCK_SECONDS):
+            banner = await reader.knock(host, port)
+    except TimeoutError:
+        return ""
+    except SshTrouble as trouble:
+        return "" if trouble.state in _NOBODY else f"something that answers on {host} already"
+    return f"another SSH server on {host} ({banner.removeprefix('SSH-2.0-')[:40]})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PortHolders:
     """Who has the host's ports, looked at only while an SSH app that has a port is down."""
 
     names: Mapping[int, str] = field(default_factory=dict, compare=False)
+    """As the Supervisor knows them: its apps, and Core."""
+    answering: Mapping[int, str] = field(default_factory=dict, compare=False)
+    """Who answers from outside on a port that should be such an app's, and is nobody's that the Supervisor knows."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
         """Read the ports of every running app, and Core's."""
-        apps = await at(Apps)
-        if not any(_may_miss_its_port(app) for app in apps.by_slug.values()):
+        missed = [app.serving.port for app in (await at(Apps)).by_slug.values() if _may_miss_its_port(app)]
+        if not missed:
             return cls()
         listed = _dicts((await _asked(at.reader, "/addons")).get("addons"))
         running = [str(one.get("slug")) for one in listed if one.get("state") in {"started", "startup"}]
@@ -210,7 +234,8 @@ class PortHolders:
         names = {port: f"{info.get('name')} (`{info.get('slug')}`)" for info in infos for port in _ports(info)}
         if isinstance(core.get("port"), int):
             names[core["port"]] = "Home Assistant itself"
-        return cls(names=names)
+        unknown = [port for port in missed if isinstance(port, int) and port not in names]
+        return cls(names=names, answering=await who_answer(at.reader, at.target.ssh_host, unknown))
 
 
 def _may_miss_its_port(app: App) -> bool:

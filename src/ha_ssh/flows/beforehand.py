@@ -12,7 +12,8 @@ from ha_ssh import engine
 from ha_ssh.ask.questions import risk_question
 from ha_ssh.core.errors import HaSshError, MissingAnswer
 from ha_ssh.core.facts import Apps, Core, Supervisor, texts
-from ha_ssh.core.model import DoorState, Facts, NotKnown, Risk, SshTrouble
+from ha_ssh.core.house_facts import who_answer
+from ha_ssh.core.model import Facts, NotKnown, Risk
 from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
 
 WAKING_SECONDS = 240.0
 """How long a house is waited for that is starting, updating or making a backup."""
-_KNOCK_SECONDS = 2.0
 _WAKING = frozenset({"not-ready", "core-starting", "supervisor-unreachable"})
 """The errors of a house that wakes up."""
-_NOBODY = frozenset({DoorState.REFUSED, DoorState.TIMEOUT, DoorState.UNREACHABLE, DoorState.UNRESOLVED})
-"""What a connection meets where nobody has the port, as far as can be seen from here."""
 
 
 # ------------------------------------------------------------------------------------------------------------ the house
@@ -198,16 +196,4 @@ async def taken_ports(reader: Reader, facts: Facts, asked: Iterable[int]) -> dic
     theirs = {app.serving.port for app in apps if app.installed and app.running}
     wanted = {app.serving.port or app.flavour.default_port for app in apps if not app.running} | set(asked)
     ports = sorted(port for port in wanted - theirs if port)
-    met = await asyncio.gather(*(_who_answers(reader, facts.target.ssh_host, port) for port in ports))
-    return {port: who for port, who in zip(ports, met, strict=True) if who}
-
-
-async def _who_answers(reader: Reader, host: str, port: int) -> str:
-    try:
-        async with asyncio.timeout(_KNOCK_SECONDS):
-            banner = await reader.knock(host, port)
-    except TimeoutError:
-        return ""
-    except SshTrouble as trouble:
-        return "" if trouble.state in _NOBODY else f"something that answers on {host} already"
-    return f"another SSH server on {host} ({banner.removeprefix('SSH-2.0-')[:40]})"
+    return await who_answer(reader, facts.target.ssh_host, ports)

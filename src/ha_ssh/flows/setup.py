@@ -110,6 +110,7 @@ def _seen_app(app: App) -> SeenApp:
         default_port=flavour.default_port,
         installed=app.installed,
         available=app.available,
+        running=app.running,
         port=serving.port,
         username=serving.user or "root",
         username_fixed=flavour.set_username("x") is None,
