@@ -207,7 +207,7 @@ async def _who_answers(reader: Reader, host: str, port: int) -> str:
     except TimeoutError:
         return ""
     except SshTrouble as trouble:
-        return "" if trouble.state in _NOBODY else f"something that answers on {host} already"
+        return "" if trouble.state in _NOBODY else f"something else that answers on {host}"
     return f"another SSH server on {host} ({banner.removeprefix('SSH-2.0-')[:40]})"
 
 
