@@ -41,6 +41,8 @@ def run(command: str, options: Options) -> int:
         from ha_ssh import demo
 
         return demo.serve(options, show, _set_up)
+    if options.scene is not None and not options.demo:
+        raise UsageError("scene-without-demo", "--scene: only a simulated house has scenes.", "add `--demo`")
     with contextlib.ExitStack() as stack:
         if options.demo:
             from ha_ssh import demo

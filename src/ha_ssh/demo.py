@@ -90,15 +90,19 @@ def house_beside(command: str, options: Options, show: AnyShow, set_up: SetUp) -
     """Run a simulated house beside this command, in a profile of its own that is gone afterwards."""
     from ha_ssh.world.houses import locations
 
+    for flag, given in (("--url", options.url), ("--ssh-host", options.ssh_host), ("--token-file", options.token_file)):
+        if given is not None:
+            says = f"{flag}: `--demo` uses a simulated house of its own, and never another."
+            raise UsageError("demo-has-its-own-house", says, f"leave out `{flag}`, or `--demo`")
     scene = _scene(command, options)
     with tempfile.TemporaryDirectory(prefix="ha-ssh-demo-") as folder, _served() as running:
         where = locations(folder)
         _stage(scene, running, where, set_up)
-        token: Secret | None = options.token or running.token
-        if command == "login" and not options.no_input and options.token is None:
+        token: Secret | None = running.token
+        if command == "login" and not options.no_input:
             token, owner = None, running.house.owner
             show.say(f"in this simulated house, the owner signs in as `{owner.username}` with the password `{owner.password}`")
-        yield replace(options, url=options.url or running.core.url, token=token), where
+        yield replace(options, url=running.core.url, token=token), where
 
 
 def _served() -> contextlib.AbstractContextManager[Running]:

@@ -143,6 +143,8 @@ def _source(context: Context, name: str, flag: str) -> Given:
 def _shared(context: Context, given: dict[str, Any]) -> Options:
     """Return the options that every command has; raises `UsageError` for a value that cannot be."""
     machine = given["json"] or given["json_lines"]
+    if given["demo"]:
+        _forget_the_own_house(context, given)
     url = given["url"]
     if url is not None:
         try:
@@ -152,7 +154,7 @@ def _shared(context: Context, given: dict[str, Any]) -> Options:
             raise UsageError(
                 "bad-url", f"{where}: {no.says}", *([f"`--url {no.instead}` would do"] if no.instead else [])
             ) from None
-    token = os.environ.get("HA_SSH_TOKEN", "").strip()
+    token = "" if given["demo"] else os.environ.get("HA_SSH_TOKEN", "").strip()
     if given["token_file"] is not None:
         token = read_secret(given["token_file"], _source(context, "token_file", "--token-file").where).reveal().strip()
     return Options(
@@ -172,7 +174,15 @@ def _shared(context: Context, given: dict[str, Any]) -> Options:
         color=not (given["no_color"] or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"),
         accepted=_risks(given["accept_risk"] or []),
         token=Secret(token) if token else None,
+        token_file=given["token_file"],
     )
+
+
+def _forget_the_own_house(context: Context, given: dict[str, Any]) -> None:
+    """Leave out what variables say of a person's own house: a demo never touches it."""
+    for name, flag in (("url", "--url"), ("ssh_host", "--ssh-host"), ("house", "--house"), ("token_file", "--token-file")):
+        if _source(context, name, flag).source is Source.ENVIRONMENT:
+            given[name] = None
 
 
 def _trust(context: Context, ca_file: str | None, fingerprint: str | None) -> Trust:

@@ -113,6 +113,8 @@ class Options:
     """False for `--no-color`, `NO_COLOR` and `TERM=dumb`: then nothing redraws either."""
     accepted: frozenset[Risk] = frozenset()
     token: Secret | None = None
+    token_file: str | None = None
+    """Where the token came from, to be named in the same run as one command."""
     passphrase_file: str | None = None
     """Where the passphrase in the answers came from, to be named in a saved answers file."""
     secret_out: str | None = None

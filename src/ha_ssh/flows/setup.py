@@ -250,6 +250,7 @@ async def _converge(
     where = {
         "--house": tools.options.house,
         "--ssh-host": tools.options.ssh_host,
+        "--token-file": tools.options.token_file,
         "--ca-file": entered.trust.ca_file,
         "--tls-fingerprint": entered.trust.fingerprint,
     }
