@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Core, Name
@@ -20,7 +19,7 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         return unknown(name.reason, CHECK.why, because="house-answers")
     if not name.addresses and isinstance(core, NotKnown) and core.code == "not-resolvable" and name.host in facts.target.url:
         return unknown(f"`{name.host}` is not known to this computer, for SSH neither", CHECK.why, because="house-answers")
-    if any(not _is_link_local(address) for address in name.addresses):
+    if name.leads_somewhere:
         return ok(f"`{name.host}` is found" if name.host not in name.addresses else f"`{name.host}` is an address")
     evidence = tuple(text for text in (_api(facts), *(f"found: {one}" for one in name.addresses)) if text)
     if name.addresses:
@@ -45,13 +44,6 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         fix=_fix(facts),
         failure="mdns" if local else "name-unknown",
     )
-
-
-def _is_link_local(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_link_local and ":" in address
-    except ValueError:
-        return False
 
 
 def _api(facts: Facts) -> str:

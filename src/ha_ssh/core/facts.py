@@ -681,6 +681,11 @@ class Name:
             raise CannotLook("it is not known where SSH is", code="no-host")
         return cls(host=host, addresses=await at.reader.addresses(host))
 
+    @property
+    def leads_somewhere(self) -> bool:
+        """True where an address leads further than one cable, as `fe80::` ones do not."""
+        return any(not address.lower().startswith("fe80:") for address in self.addresses)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SshConfig:
@@ -823,9 +828,9 @@ _NO_WAY_THERE = frozenset({DoorState.UNRESOLVED, DoorState.UNREACHABLE})
 """What a connection meets on its way, whatever the app does."""
 
 
-def _is_unknown_name(facts: Facts) -> bool:
+def _leads_nowhere(facts: Facts) -> bool:
     name = facts.get(Name)
-    return isinstance(name, Name) and not name.addresses
+    return isinstance(name, Name) and not name.leads_somewhere
 
 
 def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
@@ -858,7 +863,7 @@ def _door_to_come(facts: Facts, app: App, old: Door | None) -> Door:
         ha_said=Later("the answer of `ha info`"),
         inside=Later("what the session shows"),
     )
-    if silent or _is_unknown_name(facts):
+    if silent or _leads_nowhere(facts):
         return replace(session, admitted=Later("whether the key is admitted"))
     kept = old is not None and isinstance(old.proof, Proof)
     host_keys = old.host_keys if old is not None and kept else door.host_keys
