@@ -68,3 +68,11 @@ def test_tunnels_lead_to_the_houses_web_page(computer: Computer) -> None:
         tunnel.stdin.write(b"GET /manifest.json HTTP/1.0\r\n\r\n")
         tunnel.stdin.flush()
         assert b"Home Assistant" in tunnel.stdout.read()
+
+
+def test_a_key_whose_path_holds_a_percent_sign_logs_in_and_is_no_fault(computer: Computer) -> None:
+    path = computer.folder / "50%d-key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    done = computer.ha_ssh("setup", "--url", computer.running.url, "--key", str(path), "--app", "terminal", "--yes", "--json")
+    assert (done.code, done.result) == (0, "ok"), done
+    assert [step["id"] for step in done.report["steps"]].count("write-alias") == 1

@@ -50,6 +50,13 @@ def test_a_plan():
     assert out.getvalue() == ""
 
 
+def test_the_plan_of_a_dry_run_is_a_result():
+    shown, out, err = show(dry_run=True)
+    shown.plan(PLAN)
+    screen("plan", out.getvalue())
+    assert err.getvalue() == ""
+
+
 def test_a_plan_of_nothing_is_no_text():
     assert plan_lines(Plan()) == []
 

@@ -293,7 +293,7 @@ _TRIES = 6
 def _fits(key: str, values: Sequence[str], wanted: str) -> bool:
     """Return whether a setting serves: any pause between signs of life does, and any place among values that add up."""
     if key in _ADD_UP:
-        return wanted in values[: _TRIES + 1]
+        return wanted in (value.replace("%%", "%") for value in values[: _TRIES + 1])
     first = values[0]
     return first == wanted or (key == "serveraliveinterval" and first.isdecimal() and int(first) > 0)
 

@@ -22,4 +22,11 @@ def show_for(options: Options) -> TerminalShow | MachineShow:
         talk = TerminalShow(out=sys.stderr, err=sys.stderr, color=False, verbose=options.verbose)
         return MachineShow(sys.stdout, lines=options.json_lines, talk=talk)
     redraws = options.color and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return TerminalShow(out=sys.stdout, err=sys.stderr, color=options.color, redraws=redraws, verbose=options.verbose)
+    return TerminalShow(
+        out=sys.stdout,
+        err=sys.stderr,
+        color=options.color,
+        redraws=redraws,
+        verbose=options.verbose,
+        dry_run=options.dry_run,
+    )

@@ -50,11 +50,14 @@ class TerminalShow:
         color: bool = True,
         redraws: bool = False,
         verbose: bool = False,
+        dry_run: bool = False,
         width: int = WIDTH,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._out = Paper(out, color=color)
         self._err = Paper(err, color=color)
+        self._plans = self._out if dry_run else self._err
+        """A dry run is asked for its plan, so that is a result."""
         self._redraws = redraws
         self._verbose = verbose
         self._width = width
@@ -96,7 +99,7 @@ class TerminalShow:
 
     def plan(self, plan: Plan) -> None:
         """The plan, before it is agreed to."""
-        self._write(self._err, plan_lines(plan, self._width))
+        self._write(self._plans, plan_lines(plan, self._width))
 
     def findings(self, findings: Sequence[Finding]) -> None:
         """What the doctor found: a result, so it goes to stdout."""
