@@ -95,7 +95,7 @@ def _the_app_refuses(facts: Facts, app: App, door: Door) -> Verdict:
     fix = tell(
         "compare what the app has",
         f"the key is in the settings{', the app was restarted' if restarted else ''}, and still it is refused: not understood",
-        f"restart the app{' once more' if restarted else ''}, then compare the fingerprints: `ssh-keygen -lf YOUR-KEY.pub`, and in a session "
+        f"restart the app{' once more' if restarted else ''}, then compare: `ssh-keygen -lf YOUR-KEY.pub`, and in a session "
         "`ssh-keygen -lf ~/.ssh/authorized_keys` (web terminal)",
         "another server may have the port after all: compare the address with Home Assistant's",
     )
