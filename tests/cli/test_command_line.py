@@ -205,7 +205,7 @@ def test_a_passphrase_comes_from_a_file_or_the_environment(tmp_path, monkeypatch
         (("--port", "99999"), "--port: `99999` is no port", "`--port 2222` would do"),
         (("--port", "22222"), "--port: Port 22222 belongs to the host", "`--port 2222` would do"),
         (("--alias", "my house"), "--alias: `my house`", "`--alias my-house` would do"),
-        (("--username", "Me"), "--username: `Me`", "`--username me` would do"),
+        (("--username", "My self"), "--username: `My self`", "`--username my-self` would do"),
         (("--key", "id.pub"), "--key: `id.pub` is the public half", "`--key id` would do"),
         (("--new-key", "dsa"), "--new-key: `dsa` is none of", "`--new-key ed25519` would do"),
         (("--password", "x"), "--password: `x` is none of", "`--password off` would do"),

@@ -233,9 +233,13 @@ def test_a_person_may_pin_what_the_house_shows(tmp_path: Path, authority: Author
             assert person.end() == 0
         assert computer.ha_ssh("doctor", "--only", "signed-in-admin", "--json").code == 0
         with at_the_terminal(computer, "login", "--url", computer.running.url, "--ca-file", str(authority.file)) as person:
+            person.until("Sign in anew?")
+            person.type("y\n")
             person.until("How do you want to sign in?")
             person.type("\x03")
             assert person.end() == 130
+        trusting = ("login", "--ca-file", str(authority.file), "--json")
+        assert [computer.ha_ssh(*trusting).report["changed"] for _ in range(2)] == [True, False]
 
 
 def test_a_certificate_that_is_not_trusted_ends_it(tmp_path: Path, authority: Authority) -> None:

@@ -235,10 +235,10 @@ def parse_alias(text: str) -> str:
 
 def parse_username(text: str) -> str:
     """Read a login name; capitals become small, as the app makes them."""
-    name = text.strip().lower()
+    name = (typed := text.strip()).lower()
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", name):
         better = re.sub(r"[^a-z0-9_-]+", "-", name).lstrip("-0123456789").rstrip("-")[:32]
-        raise NotThis(f"`{name}` cannot be a login name: letters, digits, `_` and `-`, a letter first.", better or "root")
+        raise NotThis(f"`{typed}` cannot be a login name: letters, digits, `_` and `-`, a letter first.", better or "root")
     return name
 
 
@@ -988,7 +988,7 @@ def anew_question(who: str, url: str) -> Question:
     return Question(
         id="anew",
         text="Sign in anew?",
-        why=f"`{who}` is signed in to {url} already, and the session works. A new one takes its place.",
+        why=f"`{who}` is signed in to {url} already, and that works. A new sign-in takes its place.",
         kind=Kind.CONFIRM,
         flag="--browser",
         env="HA_SSH_BROWSER",

@@ -50,7 +50,7 @@ async def login(tools: Tools) -> Report:
                 exit=Exit.USAGE,
             )
         who = await _administrator(entered)
-        await _remember(tools, entered)
+        news = await _remember(tools, entered)
         if write is not None:
             name, days = str(options.make_token), options.days
             made = await tools.ways.make_token(entered.url, entered.credentials, entered.trust, name, days)
@@ -59,7 +59,7 @@ async def login(tools: Tools) -> Report:
     if not options.once:
         tools.show.say(_how_long(entered.credentials))
     report = _report("login", entered, who)
-    report.changed = (anew and not options.once) or write is not None
+    report.changed = (anew and not options.once) or news or write is not None
     return report
 
 
@@ -133,8 +133,8 @@ async def _administrator(entered: Entered) -> CoreState:
     return who
 
 
-async def _remember(tools: Tools, entered: Entered) -> None:
-    """Write the house down, with the machine that it is, as far as that can be seen."""
+async def _remember(tools: Tools, entered: Entered) -> bool:
+    """Write the house down, with the machine that it is, as far as that can be seen; returns whether anything of it is news."""
     known: dict[str, Any] = {"name": entered.name, "url": entered.url, "trust": entered.trust}
     try:
         machine = (await entered.home.supervisor("/info")).get("machine_id")
@@ -142,8 +142,10 @@ async def _remember(tools: Tools, entered: Entered) -> None:
         machine = None
     if machine:
         known["machine_id"] = machine
-    if not tools.options.once:
-        tools.memory.remember(**known)
+    if tools.options.once:
+        return False
+    tools.memory.remember(**known)
+    return any(getattr(entered.known, name, None) != value for name, value in known.items())
 
 
 async def logout(tools: Tools) -> Report:
