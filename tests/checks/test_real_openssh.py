@@ -93,6 +93,36 @@ async def test_a_key_with_the_line_ends_of_windows_is_mended(tmp_path: Path) -> 
         assert real.key.read_bytes() == text
 
 
+async def test_a_public_half_of_another_key_is_written_anew_and_comes_back(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        beside = real.key.with_suffix(".pub")
+        ours = beside.read_text().split()[:2]
+        other = keygen(tmp_path / "other")
+        beside.write_text(f"{other} another\n")
+        found = await real.findings()
+        assert roots(found) == [("key-file", "key-pub-other")]
+        assert found["own-ssh-works"].because == "key-file", "`ssh` offers the other key"
+        assert not bad((await real.run()).findings)
+        assert beside.read_text().split()[:2] == ours
+        await engine.put_back(real.journal.runs()[-1], real.home(), real.journal, Quiet(), everything=True)
+        assert beside.read_text() == f"{other} another\n"
+
+
+async def test_a_key_is_made_where_only_a_public_half_was_left_behind(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        beside, aside = real.key.with_suffix(".pub"), real.key.with_suffix(".pub.old")
+        former = beside.read_text()
+        real.key.unlink()
+        aside.write_text("somebody's\n")
+        done = await real.run()
+        assert not bad(done.findings)
+        shown = next(step.preview for step in done.steps if step.id == "make-key")
+        assert any(f"{beside} -> {aside}" in line for line in shown)
+        assert beside.read_text() != former
+        assert aside.read_text() == "somebody's\n"
+        assert aside.with_name(f"{aside.name}2").read_text() == former
+
+
 BROKEN = {
     "an unknown option": ("Host *\n  FrobnicateHosts yes\n", "cfg-option"),
     "an option of macOS": ("UseKeychain yes\n", "cfg-option"),

@@ -254,3 +254,19 @@ def test_keys_of_openssl(tmp_path, maker):
         public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()
         assert read_key(str(path), GOOD).public == public
         assert read_key(str(path), GOOD).problem is None
+
+
+def test_what_lies_beside_a_key_is_told_apart(tmp_path):
+    path, beside = tmp_path / "id", tmp_path / "id.pub"
+    public = make_key(str(path), KeyKind.ED25519, None, "me")
+    assert read_key(str(path), None).beside == public
+    other = make_key(str(tmp_path / "other"), KeyKind.ED25519, None, "me")
+    beside.write_text(f"{other} me\n")
+    state = read_key(str(path), None)
+    assert (state.public, state.beside, state.comment) == (public, other, "")
+    beside.write_text("no key\n")
+    assert read_key(str(path), None).beside == ""
+    path.unlink()
+    assert read_key(str(path), None).beside == ""
+    beside.unlink()
+    assert read_key(str(path), None).beside is None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core.errors import Exit, HaSshError
 from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, Alias, MyKey, with_key, with_new_login
+from ha_ssh.core.keys import fingerprint
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -89,10 +90,13 @@ class MakeKey:
         """What it does."""
         return f"Make a new {self.kind} key"
 
-    def preview(self, _facts: Facts) -> tuple[str, ...]:
-        """The two files."""
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """The two files, and what becomes of a public half that was left behind."""
         guarded = "with a passphrase" if self.passphrase else "without a passphrase"
-        return (f"+ {self.path} ({guarded}, only you can read it)", f"+ {self.path}.pub")
+        key = facts.get(MyKey)
+        left = isinstance(key, MyKey) and key.state.beside is not None
+        aside = (f"~ {self.path}.pub -> {self.path}.pub.old (its private key is gone)",) if left else ()
+        return (*aside, f"+ {self.path} ({guarded}, only you can read it)", f"+ {self.path}.pub")
 
     def after(self, facts: Facts) -> Facts:
         """The key is there; what it is, only its making tells."""
@@ -104,21 +108,49 @@ class MakeKey:
             comment=later,  # type: ignore[arg-type] # as above
             encrypted=self.passphrase is not None,
             mode=later,  # type: ignore[arg-type] # as above
+            beside=later,  # type: ignore[arg-type] # as above
         )
         return with_key(facts, MyKey(state=state, public=later))
 
     async def save(self, home: Home) -> dict[str, Any]:
-        """Whether there was a file before."""
-        return {"existed": (await home.file(self.path)).exists}
+        """Whether there was a file before, and a public half without it."""
+        return {"existed": (await home.file(self.path)).exists, "left": (await home.file(f"{self.path}.pub")).text}
 
     async def do(self, home: Home, _show: Show) -> None:
         """Make the pair, unless a run that was cut off has made it already."""
         if not (await home.file(self.path)).exists:
+            await self._set_aside(home)
             await home.make_key(self.path, KeyKind(self.kind), self.passphrase, self.comment)
+
+    async def _set_aside(self, home: Home) -> None:
+        """Keep a public half that was left behind under another name, never over a file that is there."""
+        left = await home.file(f"{self.path}.pub")
+        if left.text is None:
+            return
+        aside = await self._aside(home, left.text)
+        await home.write(aside, left.text, mode=0o644)
+        await home.delete(left.path)
+
+    async def _take_back(self, home: Home, left: str | None) -> None:
+        """Give the public half that was left behind its name again."""
+        if left is not None and not (await home.file(f"{self.path}.pub")).exists:
+            await home.write(f"{self.path}.pub", left, mode=0o644)
+            await home.delete(await self._aside(home, left))
+
+    async def _aside(self, home: Home, text: str) -> str:
+        """Return the first name that is free, or that holds this text already."""
+        name, number = f"{self.path}.pub.old", 1
+        while (there := await home.file(name)).exists and there.text != text:
+            number += 1
+            name = f"{self.path}.pub.old{number}"
+        return name
 
     async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
         """A key is never deleted: it may be in use elsewhere by now."""
-        if saved["existed"] or not (await home.file(self.path)).exists:
+        if not (await home.file(self.path)).exists:
+            await self._take_back(home, saved.get("left"))
+            return None
+        if saved["existed"]:
             return None
         return f"the key `{self.path}` stays; it opens nothing here any more, so you may delete it"
 
@@ -208,6 +240,48 @@ class MendKeyFile:
         return f"`{self.path}` keeps its mended line ends"
 
 
+@dataclass(frozen=True, kw_only=True)
+class WritePublic:
+    """Write the public half of a private key anew, where the file beside it holds another key's."""
+
+    path: str
+    public: str
+
+    id: ClassVar[str] = "write-public"
+    version: ClassVar[int] = 1
+    if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
+
+    @property
+    def title(self) -> str:
+        """What it does."""
+        return f"Write `{self.path}.pub` anew from the private key"
+
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """The fingerprint before and after."""
+        before = fingerprint(facts[MyKey].state.beside or "")
+        return (f"~ {self.path}.pub: {before} -> {fingerprint(self.public)}",)
+
+    def after(self, facts: Facts) -> Facts:
+        """Both halves are one key's."""
+        key = facts[MyKey]
+        return with_new_login(facts.with_(replace(key, state=replace(key.state, beside=self.public))))
+
+    async def save(self, home: Home) -> dict[str, Any]:
+        """The other key's public half."""
+        return {"text": (await home.file(f"{self.path}.pub")).text}
+
+    async def do(self, home: Home, _show: Show) -> None:
+        """Write the one line."""
+        await home.write(f"{self.path}.pub", f"{self.public}\n", mode=0o644)
+
+    async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
+        """Put the other one back, if ours is still there."""
+        if saved["text"] is not None and (await home.file(f"{self.path}.pub")).text == f"{self.public}\n":
+            await home.write(f"{self.path}.pub", saved["text"])
+        return None
+
+
 def judge(want: Want, facts: Facts) -> Verdict:
     """Look at the key file; make the key where one is wanted and there is none."""
     if want.identity is None and facts.target.identity is None:
@@ -230,6 +304,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
         )
     if isinstance(key.mode, int) and key.mode & _OTHERS:
         return _open_to_others(key, key.mode)
+    if isinstance(key.public, str) and isinstance(key.beside, str) and key.beside not in {"", key.public}:
+        return _of_two_keys(key, key.public, key.beside)
     return ok(f"the key `{key.path}` is there and yours alone")
 
 
@@ -257,6 +333,18 @@ def _open_to_others(key: KeyState, mode: int) -> Verdict:
     )
 
 
+def _of_two_keys(key: KeyState, public: str, beside: str) -> Verdict:
+    """OpenSSH offers what the `.pub` file says, and then cannot sign for it."""
+    return wrong(
+        f"`{key.path}.pub` belongs to another key than `{key.path}`",
+        "`ssh` offers the key of the `.pub` file, and the server refuses it; other clients look at the private key alone",
+        f"{key.path}: {fingerprint(public)}",
+        f"{key.path}.pub: {fingerprint(beside)}",
+        fix=_by(WritePublic(path=key.path, public=public)),
+        failure="key-pub-other",
+    )
+
+
 def _move(path: str) -> tuple[str, ...]:
     name = path.rsplit("/", 1)[-1]
     return (f"copy it to your Linux home: `install -m 600 {path} ~/.ssh/{name}`", f"then use it: `--key ~/.ssh/{name}`")
@@ -271,7 +359,7 @@ def _missing(want: Want, key: KeyState) -> Verdict:
     return wrong(f"there is no key `{key.path}` yet", CHECK.why, fix=fix, failure="key-missing")
 
 
-def _by(step: CloseKeyFile | MendKeyFile) -> Fix:
+def _by(step: CloseKeyFile | MendKeyFile | WritePublic) -> Fix:
     return Fix(does=step.title[0].lower() + step.title[1:], steps=(step,))
 
 
@@ -333,6 +421,9 @@ CHECK = Check(
         "key-public": _swap,
         "key-broken": _cut,
         "key-missing": _lose,
+        "key-pub-other": lambda scene: scene.put_file(
+            f"{scene.target.identity}.pub", f"{scene.house.keys.make('ed25519').public} another\n", 0o644
+        ),
     },
 )
-STEPS = (MakeKey, CloseKeyFile, MendKeyFile)
+STEPS = (MakeKey, CloseKeyFile, MendKeyFile, WritePublic)

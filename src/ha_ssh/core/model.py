@@ -652,6 +652,8 @@ class KeyState:
     unlocked: bool = True
     mode: int | None = None
     crlf: bool = False
+    beside: str | None = None
+    """The key in the `.pub` file beside it, as `type base64`: empty where that holds none, `None` where there is no such file."""
     problem: str | None = None
     detail: str = ""
 

@@ -766,6 +766,8 @@ class MemoryHome:
                 complaints.append(f'Load key "{path}": error in libcrypto')
             elif not opened.opens and opened.public not in self.computer.agent:
                 complaints.append(f'Load key "{path}": incorrect passphrase supplied to decrypt private key')
+            elif self._beside(path) not in {opened.public, "", None}:
+                continue  # the other key is offered, for which this one cannot sign
             else:
                 named.append(opened.public)
         for line in self.computer.agent if said.get("identityagent", ("",))[0] != "none" else ():
@@ -806,12 +808,18 @@ class MemoryHome:
         place = self.computer.real(path)
         return tuple(sorted(posixpath.basename(each) for each in self.computer.files if posixpath.dirname(each) == place))
 
+    def _beside(self, path: str) -> str | None:
+        """The key in the `.pub` file beside a private one."""
+        text = self.computer.text(f"{path}.pub")
+        line = " ".join((text or "").split()[:2])
+        return None if text is None else line if public_key(line) is not None else ""
+
     async def key(self, path: str, passphrase: SecretRef | None) -> KeyState:
         """A private key file, opened with the passphrase if one is given."""
         there = await self.file(path)
         if not there.exists:
-            return KeyState(path=path, problem="missing", detail="there is no such file")
-        state = KeyState(path=path, exists=True, unlocked=False, mode=there.mode)
+            return KeyState(path=path, beside=self._beside(path), problem="missing", detail="there is no such file")
+        state = KeyState(path=path, exists=True, unlocked=False, mode=there.mode, beside=self._beside(path))
         if there.text is None:
             return replace(state, problem="unreadable", detail=there.problem or f"it is a {there.kind}")
         state = replace(state, crlf="\r" in there.text or not there.text.endswith("\n"))

@@ -101,8 +101,8 @@ def read_key(path: str, passphrase: Secret | None) -> KeyState:
     """Return the state of a private key file; whatever is odd about it is named in `problem` and `detail`."""
     there = files.read(path)
     if not there.exists:
-        return KeyState(path=path, problem="missing", detail="there is no such file")
-    state = KeyState(path=path, exists=True, unlocked=False, mode=there.mode)
+        return KeyState(path=path, beside=_beside(path), problem="missing", detail="there is no such file")
+    state = KeyState(path=path, exists=True, unlocked=False, mode=there.mode, beside=_beside(path))
     if there.text is None:
         words = {"folder": "it is a folder", "other": "it is no plain file"}.get(there.kind)
         return replace(state, problem="unreadable", detail=there.problem or words or "it cannot be read")
@@ -204,6 +204,10 @@ def _strings(data: bytes, count: int = 1) -> list[bytes]:
         found.append(data[4 : 4 + size])
         data = data[4 + size :]
     return found
+
+
+def _beside(path: str) -> str | None:
+    return (_public_beside(path)[0] or "") if files.read(f"{path}.pub").exists else None
 
 
 def _public_beside(path: str) -> tuple[str | None, str]:
