@@ -226,6 +226,8 @@ def _no_room(path: str) -> str:
     from ha_ssh.world import files
 
     where = Path(path).expanduser()
+    if where.is_dir():
+        return "it is a folder"
     if not where.parent.is_dir():
         return f"there is no folder `{where.parent}`"
     return "" if files.read(str(where)).writable else "it cannot be written"

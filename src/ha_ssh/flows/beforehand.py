@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ha_ssh import engine
 from ha_ssh.ask.questions import risk_question
-from ha_ssh.core.errors import HaSshError, MissingAnswer
+from ha_ssh.core.errors import HaSshError, MissingAnswer, UsageError
 from ha_ssh.core.facts import Apps, Core, Supervisor, texts
 from ha_ssh.core.house_facts import who_answer
 from ha_ssh.core.model import Facts, NotKnown, Risk
@@ -27,6 +27,14 @@ WAKING_SECONDS = 240.0
 """How long a house is waited for that is starting, updating or making a backup."""
 _WAKING = frozenset({"not-ready", "core-starting", "supervisor-unreachable"})
 """The errors of a house that wakes up."""
+
+
+def mind_the_file(tools: Tools, flag: str, path: str | None) -> None:
+    """Stop before anything is done where the file that a flag names could not be written at the end."""
+    if path is not None and (why := tools.no_room(path)):
+        raise UsageError(
+            f"unwritable-{flag.removeprefix('--')}", f"{flag}: `{path}`: {why}.", "name another file, or make its folder first"
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ the house

@@ -15,7 +15,7 @@ from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan,
 from ha_ssh.core.planner import diagnose, in_order
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.flows.approach import OFFLINE, Approached, approach, past_core
-from ha_ssh.flows.beforehand import carried
+from ha_ssh.flows.beforehand import carried, mind_the_file
 from ha_ssh.flows.enter import mind_another_machine
 from ha_ssh.flows.reports import private, report_on, versions
 from ha_ssh.flows.risks import accept_risks, take_offers
@@ -30,10 +30,7 @@ async def doctor(tools: Tools) -> Report:
     checks = _chosen(tools)
     if tools.options.list_only:
         return _list(checks)
-    if tools.options.report and (why := tools.no_room(tools.options.report)):
-        raise UsageError(
-            "unwritable-report", f"--report: `{tools.options.report}`: {why}.", "name another file, or make its folder first"
-        )
+    mind_the_file(tools, "--report", tools.options.report)
     if tools.options.fix:
         with tools.lock():
             return await _fix(tools, checks)

@@ -42,7 +42,7 @@ from ha_ssh.core.model import (
 )
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
-from ha_ssh.flows.beforehand import awake, carried, mind_unhealthy, refuse_what_cannot_be, taken_ports
+from ha_ssh.flows.beforehand import awake, carried, mind_the_file, mind_unhealthy, refuse_what_cannot_be, taken_ports
 from ha_ssh.flows.enter import Entered, enter
 from ha_ssh.flows.reports import report_on
 from ha_ssh.flows.risks import accept_risks
@@ -62,6 +62,7 @@ class _AskAgain(Exception):
 
 async def setup(tools: Tools) -> Report:
     """From whatever is there to a proven login; running it again is the repair."""
+    mind_the_file(tools, "--save-answers", tools.options.save_answers)
     with tools.lock():
         entered = await enter(tools)
         resume = await meet_unfinished(tools, entered)
