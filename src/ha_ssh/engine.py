@@ -289,11 +289,10 @@ async def put_back(
             continue
         try:
             left = await _patiently(revive(entry), entry, home, show, patience)
-        except (HaSshError, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever one undo meets, the next still runs
             _stay(error)
             journal.mark(run.id, index, "failed-undo")
-            why = error.message if isinstance(error, HaSshError) else "interrupted"
-            result.failed.append(f"{entry.title}: {why}")
+            result.failed.append(f"{entry.title}: {_why(error)}")
             show.step(StepReport(id=entry.step, title=entry.title, state=StepState.FAILED))
             continue
         journal.mark(run.id, index, "undone")
@@ -303,6 +302,13 @@ async def put_back(
         result.undone.append(report)
         show.step(report)
     return result
+
+
+def _why(error: BaseException) -> str:
+    """Return why an undo failed, as a part of a sentence."""
+    if isinstance(error, HaSshError):
+        return error.message.rstrip(".")
+    return "interrupted" if isinstance(error, asyncio.CancelledError) else f"a bug of ha-ssh ({type(error).__name__})"
 
 
 @dataclass
@@ -345,6 +351,8 @@ class Converged:
     run: str | None = None
     changed: bool = False
     put_back: bool = False
+    savepoint: int = 0
+    """How many entries of the journal are kept by a proven login, whatever fails after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,35 +376,42 @@ async def converge(run: Run, facts: Facts | None = None) -> Converged:
 
     Raises `MissingAnswer` where a risk or the agreement is missing before the first change.
     """
-    facts = facts or await look(run.home, run.target, run.journal, run.checks)
-    result = Converged(facts)
-    savepoint = 0
+    result = Converged(facts or await look(run.home, run.target, run.journal, run.checks))
+    try:
+        await _rounds(run, result)
+    except BaseException as error:
+        if result.run is None:
+            raise
+        result.error = error
+        await _recover(run, result)
+    if result.run is not None and not result.stuck:
+        run.journal.close(result.run, "undone" if result.put_back and not result.savepoint else "closed")
+        result.facts = result.facts.with_(await _Round(run.home, run.target, run.journal).state(Unfinished))
+    if result.error is None:
+        result.findings = planner.diagnose(run.want, result.facts, run.checks)
+    return result
+
+
+async def _rounds(run: Run, result: Converged) -> None:
+    """Plan, apply and look again until a plan is empty; `result` says at any moment how far it came."""
     for _ in range(_MOST_ROUNDS):
+        result.findings = planner.diagnose(run.want, result.facts, run.checks)
         plan = planner.plan(run.want, result.facts, run.checks)
         if result.first is None:
             result.first = plan
             _refuse_unaccepted(plan)
         if not plan.steps or not await _agreed(run, result, plan):
-            break
+            return
         if result.run is None:
             result.run = run.resume or run.journal.begin(run.command, run.target.house_id, _where(run.target))
-        try:
-            result.changed = True
-            await apply(plan, run.home, run.journal, result.run, run.show, result.steps)
-            fresh = result.facts.fresh | {p.step.slug for p in plan.steps if isinstance(p.step, ApplySettings)}
-            keep = frozenset.intersection(*(planned.step.keeps for planned in plan.steps))
-            result.facts = await look(run.home, run.target, run.journal, run.checks, fresh=fresh, known=result.facts, keep=keep)
-        except BaseException as error:  # noqa: BLE001 - whatever ends a run, what must be put back is put back first
-            result.error = error
-            await _recover(run, result, savepoint)
-            break
+        result.changed = True
+        await apply(plan, run.home, run.journal, result.run, run.show, result.steps)
+        fresh = result.facts.fresh | {p.step.slug for p in plan.steps if isinstance(p.step, ApplySettings)}
+        keep = frozenset.intersection(*(planned.step.keeps for planned in plan.steps))
+        result.facts = await look(run.home, run.target, run.journal, run.checks, fresh=fresh, known=result.facts, keep=keep)
         if _login_is_proven(run, result.facts):
-            savepoint = len(_find(run.journal, result.run).entries)
-    if result.run is not None and not result.stuck:
-        run.journal.close(result.run, "undone" if result.put_back and not savepoint else "closed")
-        result.facts = result.facts.with_(await _Round(run.home, run.target, run.journal).state(Unfinished))
+            result.savepoint = len(_find(run.journal, result.run).entries)
     result.findings = planner.diagnose(run.want, result.facts, run.checks)
-    return result
 
 
 def _refuse_unaccepted(plan: Plan) -> None:
@@ -426,11 +441,12 @@ def _stay(error: BaseException | None) -> None:
         task.uncancel()
 
 
-async def _recover(run: Run, result: Converged, savepoint: int) -> None:
+async def _recover(run: Run, result: Converged) -> None:
     """Put back what a failed run must not leave behind, even while it is being interrupted."""
     _stay(result.error)
     run.show.say("putting back what was changed …")
-    back = await put_back(_find(run.journal, result.run), run.home, run.journal, run.show, since=savepoint)
+    before, savepoint = _find(run.journal, result.run), result.savepoint
+    back = await put_back(before, run.home, run.journal, run.show, since=savepoint)
     if isinstance(result.error, Unreachable) and result.error.maybe_done and back.undone and not back.failed:
         # The call whose answer got lost may take effect only now: look again, and take that back too.
         try:
@@ -441,10 +457,10 @@ async def _recover(run: Run, result: Converged, savepoint: int) -> None:
         back.failed += again.failed
     undone = {report.id for report in back.undone}
     result.steps = [_as_undone(one) if one.id in undone else one for one in result.steps]
-    result.kept += [*back.kept, *_under_way(run, result)]
+    result.kept += [*_saved_by_login(before, savepoint), *back.kept, *await _cut_off(run, before, result.error)]
     result.stuck += back.failed
     result.put_back = True
-    result.changed = bool(back.kept or savepoint)
+    result.changed = bool(result.kept or back.failed)
 
 
 def _as_undone(report: StepReport) -> StepReport:
@@ -452,14 +468,31 @@ def _as_undone(report: StepReport) -> StepReport:
     return report if report.state is StepState.FAILED else replace(report, state=StepState.UNDONE)
 
 
-def _under_way(run: Run, result: Converged) -> list[str]:
-    """Name harmless progress that was cut off with the run, and that the house may bring to its end by itself."""
-    error = result.error
-    if isinstance(error, HaSshError) and not (isinstance(error, Unreachable) and error.maybe_done):
-        return []
-    last = _find(run.journal, result.run).entries[-1:]
-    cut_off = [entry for entry in last if entry.if_failed is IfFailed.KEEP and entry.state == "begun"]
-    return [f"{entry.title}: it was under way, and may still come to its end" for entry in cut_off]
+def _saved_by_login(journal: JournalRun, savepoint: int) -> list[str]:
+    """Name what stays since the login that it is for was proven before the failure."""
+    return [f"{entry.title}: the login works with it" for entry in journal.entries[:savepoint] if entry.state == "done"]
+
+
+async def _cut_off(run: Run, journal: JournalRun, error: BaseException | None) -> list[str]:
+    """Name harmless progress that was cut off with the run: what has come all the same, and what the house may still finish."""
+    cut_off = [entry for entry in journal.entries[-1:] if entry.if_failed is IfFailed.KEEP and entry.state == "begun"]
+    lost = not isinstance(error, HaSshError) or (isinstance(error, Unreachable) and error.maybe_done)
+    named = []
+    for entry in cut_off:
+        if await _has_come(entry, run.home):
+            named.append(entry.title)
+        elif lost and "path" not in entry.fields:  # a step on this computer ends with the run, one in the house does not
+            named.append(f"{entry.title}: it was under way, and may still come to its end")
+    return named
+
+
+async def _has_come(entry: JournalEntry, home: Home) -> bool:
+    """Return whether what a step has to save is no longer as it was before the step; `False` where that cannot be seen."""
+    try:
+        return bool(await revive(entry).save(home) != entry.saved)
+    except (HaSshError, asyncio.CancelledError) as error:
+        _stay(error)
+        return False
 
 
 def _login_is_proven(run: Run, facts: Facts) -> bool:

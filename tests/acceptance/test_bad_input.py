@@ -186,6 +186,14 @@ def test_a_key_file_that_is_not_there(computer: Computer) -> None:
         refused(computer.setup("--key", "no-such-key"), 2, "--key", "no-such-key")
 
 
+def test_a_key_whose_path_no_alias_can_name(computer: Computer) -> None:
+    path = computer.put('ssh/my"key', private_key())
+    with nothing_changes(computer):
+        refused(computer.setup("--key", str(path)), 2, "--key", "OpenSSH", "--no-alias")
+    without = computer.setup("--key", str(path), "--no-alias")
+    assert (without.code, without.result) == (0, "ok"), without
+
+
 @pytest.mark.parametrize("name", ["id_test.pub", "id_test"])
 def test_a_public_key_in_place_of_the_private_one(computer: Computer, name: str) -> None:
     path = computer.put(name, THEIRS + "\n")
@@ -419,6 +427,8 @@ def test_no_room_on_the_disk(computer: Computer, pages: int) -> None:
         assert stopped.code in {1, 4}, stopped
         assert stopped.error["code"] == "no-room"
         assert "disk is full" in stopped.said
+        assert stopped.error["hints"], stopped
+        assert not stopped.report["changed"] or stopped.report["kept"], stopped
         assert len(computer.admitted()) == bool(stopped.report["changed"] and pages > 3), stopped
         assert not [name for name in computer.files() if name.endswith("~")]
         ballast.unlink()

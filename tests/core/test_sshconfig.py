@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ha_ssh.core.sshconfig import (
+    can_hold,
     host_block,
     hosts_named,
     lines,
@@ -254,3 +255,10 @@ def test_any_text_is_read_without_loss(text):
     assert new == text or without_include(new, PATTERN) == text
     hosts_named(text)
     problems(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "can"), [("/home/me/my key", True), ('/home/me/q"k', False), ("/home/me/a\nb", False), ("", False)]
+)
+def test_which_paths_a_configuration_can_hold(path: str, can: bool) -> None:
+    assert can_hold(path) is can

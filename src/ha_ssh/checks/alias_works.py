@@ -237,6 +237,11 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return wrong("the alias cannot be written", CHECK.why, seen, fix=fix, failure="cfg-read-only")
     then = f"write the alias `{alias}`: `{block_path(facts.target)}`, and one `Include` line in `{files.config.path}`"
     known(facts[Doors].of(app).proof, then)
+    if not sshconfig.can_hold(wanted.get("identityfile", "")):
+        fix = tell(
+            "move the key, or go without an alias", 'use a key whose path has no `"` and no line break in it', "`--no-alias`"
+        )
+        return wrong("no alias can name a key with this path", "OpenSSH's configuration cannot hold such a path", fix=fix)
     step = _step(want, facts, app, alias)
     fix = Fix(does=f"write the alias `{alias}`", steps=(step,))
     evidence = tuple(f"{key}: {resolved[key] or 'none'}, wanted {wanted[key]}" for key in differing)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.errors import Exit, HaSshError, UsageError
+from ha_ssh.core.errors import BugInRun, Exit, HaSshError, UsageError
 from ha_ssh.core.options import Options
 from ha_ssh.core.words import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from ha_ssh.core.model import Report
 
     Run = Callable[[str, Options], int]
 
@@ -38,8 +41,10 @@ def main(argv: Sequence[str] | None = None, *, run: Run | None = None) -> int:
         except Exception as error:  # noqa: BLE001 - the one broad except: an unknown error becomes a private report
             from ha_ssh.cli.crash import write_report
 
-            path = write_report(error, command, options)
+            path = write_report(error.__cause__ or error if isinstance(error, BugInRun) else error, command, options)
             where = (f"a private report without your secrets is in `{path}`",) if path else ()
+            if isinstance(error, BugInRun):
+                return _told(error.report, options, where)
             return _ended(
                 command, options, HaSshError("bug", "This is a bug of ha-ssh, not a mistake of yours.", *where, exit=Exit.BUG)
             )
@@ -114,6 +119,16 @@ def _ended(command: str, options: Options, error: HaSshError | None) -> int:
         report.exit = error.exit
         report.result = Outcome.PLANNED if error.code == "agreement" else _OUTCOMES.get(error.exit, Outcome.ERROR)
         report.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
+    show_for(options).report(report)
+    return report.exit
+
+
+def _told(report: Report, options: Options, where: tuple[str, ...]) -> int:
+    """Tell how a run came out that a bug ended, and return its exit code."""
+    from ha_ssh.show import show_for
+
+    if report.error is not None:
+        report.error = replace(report.error, hints=(*report.error.hints, *where))
     show_for(options).report(report)
     return report.exit
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ha_ssh.core.model import Report
 
 
 class Exit(IntEnum):
@@ -27,6 +31,14 @@ class HaSshError(Exception):
         self.message = message
         self.hints = hints
         self.exit = exit
+
+
+class BugInRun(Exception):
+    """A bug of ours that ended a run (its cause); `report` says what the run did, and what of it was put back."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("a bug ended the run")
+        self.report = report
 
 
 class UsageError(HaSshError):

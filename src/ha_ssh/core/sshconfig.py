@@ -115,6 +115,11 @@ def parse_resolved(text: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def can_hold(path: str) -> bool:
+    """Return whether a path can stand in a configuration."""
+    return bool(path) and '"' not in path and not _CONTROL.search(path)
+
+
 def host_block(
     *,
     alias: str,
@@ -265,7 +270,7 @@ def _slashes(path: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    if not _checked(value) or '"' in value:
+    if not can_hold(value):
         raise ValueError(f"`{printable(value)}` cannot stand in an OpenSSH configuration")
     value = value.replace("\\", "\\\\")
     return f'"{value}"' if re.search(r"[\s#'=]", value) else value

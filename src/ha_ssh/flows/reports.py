@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh import engine
 from ha_ssh.checks import all_checks
-from ha_ssh.core.errors import Exit, HaSshError
+from ha_ssh.core.errors import BugInRun, Exit, HaSshError
 from ha_ssh.core.facts import Alias, Apps, Computer, Core, Doors, Proof, Supervisor
 from ha_ssh.core.model import ErrorReport, Facts, NotKnown, Outcome, Plan, Report, StepReport, StepState, Want
 from ha_ssh.core.planner import diagnose
@@ -23,7 +22,7 @@ _ANYBODYS = frozenset({"ha", "hass", "home", "house", "homeassistant", "elsewher
 
 
 def report_on(command: str, entered: Met, done: engine.Converged, tools: Tools, want: Want) -> Report:
-    """Return the report of a run; raises the error of a run that failed by a fault of our own (exit 70)."""
+    """Return the report of a run; raises `BugInRun` for one that failed by a fault of our own (exit 70)."""
     report = Report(
         command=command,
         changed=done.changed,
@@ -73,10 +72,11 @@ def _add_plan(report: Report, plan: Plan | None) -> None:
 def _failed(report: Report, done: engine.Converged) -> None:
     """Say how a run failed: what it was, whether all was put back, and what stayed."""
     error = done.error
-    interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
-    if not interrupted and not isinstance(error, HaSshError) and error is not None:
-        raise error
     report.findings = ()
+    if isinstance(error, Exception) and not isinstance(error, HaSshError):
+        report.error = _bug(report, done)
+        report.result, report.exit = Outcome.ERROR, Exit.BUG
+        raise BugInRun(report) from error
     if isinstance(error, HaSshError):
         report.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
         report.result, report.exit = Outcome.PUT_BACK, Exit.WRONG
@@ -85,8 +85,19 @@ def _failed(report: Report, done: engine.Converged) -> None:
     if done.stuck:
         report.result, report.exit = Outcome.STUCK, Exit.STUCK
         hints = ("`ha-ssh undo` tries again, once the house answers",)
-        said = report.error.message if report.error else "interrupted"
+        said = report.error.message.rstrip(".") if report.error else "interrupted"
         report.error = ErrorReport(code="stuck", message=f"{said}; could not be put back: {'; '.join(done.stuck)}", hints=hints)
+
+
+def _bug(report: Report, done: engine.Converged) -> ErrorReport:
+    """Say of a bug what became of the changes before it."""
+    hints: tuple[str, ...] = ()
+    became = "Everything that the run had changed was put back."
+    if done.stuck:
+        became, hints = f"Could not be put back: {'; '.join(done.stuck)}.", ("`ha-ssh undo` tries again",)
+    elif report.changed:
+        became, hints = "What had to be put back was put back.", ("`ha-ssh undo` puts back the rest",)
+    return ErrorReport(code="bug", message=f"This is a bug of ha-ssh, not a mistake of yours. {became}", hints=hints)
 
 
 def versions(facts: Facts) -> dict[str, str]:

@@ -27,6 +27,7 @@ from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
 from ha_ssh.core.facts import ALWAYS_SO, App, Apps, OwnFiles, Supervisor
+from ha_ssh.core.keys import printable
 from ha_ssh.core.model import (
     ErrorReport,
     Facts,
@@ -241,6 +242,8 @@ async def _converge(
             tools.memory.keep(ref.name, made)
             run = replace(run, want=replace(want, new_password=ref))
         done = await engine.converge(run, facts)
+        if isinstance(done.error, _AskAgain):
+            raise done.error
         if write is not None and any(one.id == "password-as-wanted" and one.level is Level.OK for one in done.findings):
             write(made)
     report = report_on("setup", entered, done, tools, want)
@@ -286,6 +289,13 @@ def _mind_the_user_files(facts: Facts, want: Want) -> None:
             "config-not-writable",
             f"--alias: `{config.path}` cannot be written: {config.problem or 'it is read-only'}",
             "make it writable, or go without an alias: `--no-alias`",
+            exit=Exit.USAGE,
+        )
+    if want.alias and want.identity and not sshconfig.can_hold(want.identity):
+        raise HaSshError(
+            "unwritable-path",
+            f"--key: `{printable(want.identity)}` holds a sign that no line of OpenSSH's configuration can hold",
+            'use a key whose path has no `"` and no line break in it, or go without an alias: `--no-alias`',
             exit=Exit.USAGE,
         )
 

@@ -34,6 +34,7 @@ _TROUBLE: dict[int, tuple[str, str]] = {
     errno.EEXIST: ("file-exists", "is already there"),
 }
 """What an error of the operating system means for a file: our code and our words."""
+_WAYS_OUT = {"no-room": ("make room there, then run the command again",)}
 
 
 def read(path: str) -> FileState:
@@ -270,7 +271,7 @@ def _words(error: OSError) -> str:
 
 def _trouble(path: str, error: OSError) -> HaSshError:
     code, words = _TROUBLE.get(error.errno or 0, ("file-trouble", f"could not be used: {error.strerror or error}"))
-    return HaSshError(code, f"`{path}` {words}")
+    return HaSshError(code, f"`{path}` {words}", *_WAYS_OUT.get(code, ()))
 
 
 @contextlib.contextmanager
