@@ -189,3 +189,28 @@ def test_a_key_that_is_refused_for_no_reason_is_tried_after_a_restart_and_then_c
     assert [(one.id, one.verdict.failure) for one in roots] == [("login-works", "key-refused-right")]
     assert roots[0].verdict.fix is not None
     assert roots[0].verdict.fix.instructions
+
+
+def test_other_keys_are_no_fault_until_too_many_keys_stand_before_ours() -> None:
+    world = healthy("core_ssh")
+    path = world.computer.places.config
+    ours = world.computer.text(path) or ""
+
+    def say_first(*lines: str) -> list[tuple[str, str]]:
+        world.computer.put(path, "".join((*(f"{line}\n" for line in ("Host *", *lines)), ours)))
+        return [(one.id, one.verdict.failure) for one in bad(diagnose(world))]
+
+    assert say_first("IdentityFile ~/.ssh/a", "IdentityFile none") == []
+    assert say_first(*(f"IdentityFile ~/.ssh/id_{number}" for number in range(6))) == [("alias-works", "too-many")]
+    assert not bad(repair(world).findings)
+    assert world.computer.text(path) == ours + "Host *\n" + "".join(f"IdentityFile ~/.ssh/id_{number}\n" for number in range(6))
+
+
+def test_a_forward_of_ones_own_does_not_hide_ours() -> None:
+    world = healthy("core_ssh")
+    facts = in_loop(world.look())
+    alias, ssh = facts[Alias], facts[SshConfig]
+    both = ("9000 [localhost]:9000", "8123 [localhost]:8123")
+    resolved = {**alias.resolved, "localforward": both[0]}
+    facts = facts.with_(replace(alias, resolved=resolved), replace(ssh, said={**ssh.said, "localforward": both}))
+    assert planner.judge(check("alias-works"), replace(world.want, tunnels=True), facts).level is Level.OK

@@ -86,7 +86,12 @@ class WriteAlias:
         block = written(files.block, self.text)
         resolved = {key: self.resolves_to.get(key, Later(f"the alias's {key}")) for key in ALIAS_KEYS}
         alias = Alias(name=facts.target.alias or "", resolved=resolved, login=Later("the login by the alias"))
-        return facts.with_(replace(files, config=config, block=block), alias)
+        facts = facts.with_(replace(files, config=config, block=block), alias)
+        ssh = facts.get(SshConfig)
+        if isinstance(ssh, NotKnown | Later) or isinstance(ssh.said, Later):
+            return facts
+        ours = {key: (value, *(old for old in ssh.said.get(key, ()) if old != value)) for key, value in self.resolves_to.items()}
+        return facts.with_(replace(ssh, said={**ssh.said, **ours}))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """What was in both places."""
@@ -223,7 +228,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
         for key, value in wanted.items()
         if not _fits(key, (known(resolved[key], "check the alias"), *said.get(key, ())), value)
     ]
-    if files.block.exists and not differing:
+    place = _place(said, wanted)
+    if files.block.exists and not differing and place < _TRIES:
         return ok(f"`ssh {alias}` leads to {app.serving.user}@{wanted['hostname']} port {wanted['port']}")
     theirs = [line for name, line in sshconfig.hosts_named(files.config.text or "") if name == alias]
     if theirs and not files.block.exists:
@@ -298,9 +304,15 @@ _TRIES = 6
 def _fits(key: str, values: Sequence[str], wanted: str) -> bool:
     """Return whether a setting serves: any pause between signs of life does, and any place among values that add up."""
     if key in _ADD_UP:
-        return wanted in (value.replace("%%", "%") for value in values[: _TRIES + 1])
+        return wanted in (value.replace("%%", "%") for value in values)
     first = values[0]
     return first == wanted or (key == "serveraliveinterval" and first.isdecimal() and int(first) > 0)
+
+
+def _place(said: Mapping[str, tuple[str, ...]], wanted: Mapping[str, str]) -> int:
+    """Return how many other keys are tried before ours."""
+    tried, ours = [path.replace("%%", "%") for path in said.get("identityfile", ())], wanted.get("identityfile", "")
+    return tried.index(ours) if ours in tried else 0
 
 
 def _said(facts: Facts) -> Mapping[str, tuple[str, ...]]:

@@ -62,8 +62,8 @@ def _bars_our_kind(value: str, facts: Facts) -> bool:
 
 
 def _leads_elsewhere(value: str, facts: Facts) -> bool:
-    ours = facts.target.places.known_hosts
-    return bool(value) and ours not in value and ours.replace("%", "%%") not in value
+    ours, named = (path.replace("\\", "/").replace("%%", "%") for path in (facts.target.places.known_hosts, value))
+    return bool(value) and ours not in named
 
 
 _NO_ANSWER = r"resolve hostname|Address family|unreachable|No route|timed out|refused|was ended after"
