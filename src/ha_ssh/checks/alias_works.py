@@ -259,6 +259,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
             f"`ssh -vG {alias}` names the files in the order in which `ssh` reads them",
             f"put `Include {step.pattern}` before the line that includes that file",
         )
+    if not differing:
+        why = f"where {_TRIES} of them are there, the server ends the connection: `Too many authentication failures`"
+        says = f"`ssh {alias}` tries {place} other keys before the right one"
+        return warn(says, why, *_said_earlier(files.config.text or "", ("identityfile",)), fix=fix, failure="too-many")
     if len(differing) == 1 and differing[0] in _LESSER:
         failure, says, why = _LESSER[differing[0]]
         return warn(says.format(alias=alias), why, *evidence, fix=fix, failure=failure)
