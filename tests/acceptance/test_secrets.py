@@ -184,12 +184,15 @@ def test_the_official_app_forgets_its_password_and_an_undo_brings_it_back(comput
     unagreed = computer.setup("--password", "keep")  # the first key ends it at once, whatever is wished
     assert unagreed.code == 3, unagreed
     assert "--accept-risk password-off" in unagreed.said
+    unproven = computer.setup("--password", "off")  # it would end before the login by key is proven
+    assert unproven.code == 3, unproven
+    assert "--accept-risk password-off" in unproven.said
     assert computer.snapshot() == house
-    done = computer.setup("--password", "off")
+    done = computer.setup("--password", "off", "--accept-risk", "password-off")
     assert done.code == 0, done
     assert computer.snapshot()["apps"][TERMINAL]["options"]["password"] == ""
     undone = computer.undo()
     assert undone.code == 0
     assert computer.admitted() == admitted
     assert computer.snapshot()["apps"][TERMINAL]["options"] == house["apps"][TERMINAL]["options"]
-    nothing_is_told(computer, unsaid, unagreed, done, undone)
+    nothing_is_told(computer, unsaid, unagreed, unproven, done, undone)

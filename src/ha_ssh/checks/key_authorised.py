@@ -14,7 +14,6 @@ from ha_ssh.core.model import (
     Facts,
     Fix,
     NotKnown,
-    PasswordWish,
     PublicKeyOf,
     Risk,
     Stage,
@@ -87,10 +86,10 @@ def _opens(facts: Facts, app: App) -> bool:
 
 
 def _fix(want: Want, facts: Facts, app: App) -> Fix:
-    """Add the key; where that ends a password login that people may use, only by the named risk (or by `--password off`)."""
+    """Add the key; where that ends a password login that people may use, before ours is proven, only by the named risk."""
     identity = want.identity or facts.target.identity or ""
     edit = app.flavour.add_key(PublicKeyOf(identity, want.comment or ""))
-    ends = app.flavour.key_ends_password and app.serving.password_login and want.password is not PasswordWish.OFF
+    ends = app.flavour.key_ends_password and app.serving.password_login
     if not ends:
         return Fix(does="add your key to the authorised keys", slug=app.slug, edits=(edit,))
     return Fix(
