@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checks.scenes import BAD, EVERY, Scene, bad, break_by, diagnose, healthy, repair, scenes_of
+from ha_ssh.checks.app_installed import InstallApp
 from ha_ssh.core import planner
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.facts import Core
@@ -417,3 +418,18 @@ def test_what_can_befall_some_apps_only_can_befall_one() -> None:
     for check in EVERY:
         assert check.befalls.keys() <= check.faults.keys()
         assert all(any(fits(flavour) for flavour in FLAVOURS.values()) for fits in check.befalls.values())
+
+
+# ------------------------------------------------------------------------------------------- what keeps an app installed
+
+
+@pytest.mark.parametrize(
+    ("entries", "stays"), [([], False), (["# emptied by ha-ssh"], False), (["ssh-ed25519 AAAA theirs"], True)]
+)
+def test_an_app_that_a_run_installed_stays_only_for_somebody_else(entries: list[str], stays: bool) -> None:  # noqa: FBT001 - a row of a table
+    world = World(slug=TERMINAL)
+    world.house.install_now(TERMINAL)
+    world.house.app(TERMINAL).options["authorized_keys"] = entries
+    left = in_loop(InstallApp(slug=TERMINAL, name="Terminal & SSH").undo(world.home(), {"installed": False}))
+    assert world.house.app(TERMINAL).installed is stays
+    assert bool(left) is stays

@@ -125,12 +125,12 @@ async def _installed(home: Home, slug: str) -> bool:
 
 
 def _in_use(options: Any) -> bool:
-    """Return whether keys or a password are in the options, at whatever depth."""
+    """Return whether keys or a password are in the options, at whatever depth; a comment among the keys lets in nobody."""
     if not isinstance(options, dict):
         return False
-    return any(bool(value) for key, value in options.items() if key in {"authorized_keys", "password"}) or any(
-        _in_use(value) for value in options.values()
-    )
+    entries = options.get("authorized_keys") or ()
+    listed = [entry for entry in (entries if isinstance(entries, list | tuple) else [entries]) if not str(entry).startswith("#")]
+    return bool(listed or options.get("password")) or any(_in_use(value) for value in options.values())
 
 
 def judge(want: Want, facts: Facts) -> Verdict:
