@@ -426,7 +426,7 @@ def test_what_can_befall_some_apps_only_can_befall_one() -> None:
 @pytest.mark.parametrize(
     ("entries", "stays"), [([], False), (["# emptied by ha-ssh"], False), (["ssh-ed25519 AAAA theirs"], True)]
 )
-def test_an_app_that_a_run_installed_stays_only_for_somebody_else(entries: list[str], stays: bool) -> None:  # noqa: FBT001 - a row of a table
+def test_an_app_that_a_run_installed_stays_only_for_somebody_else(entries: list[str], stays: bool) -> None:
     world = World(slug=TERMINAL)
     world.house.install_now(TERMINAL)
     world.house.app(TERMINAL).options["authorized_keys"] = entries
