@@ -476,3 +476,18 @@ def test_an_answers_file_that_is_not_there(computer: Computer) -> None:
         assert stopped.code == 2
         assert "--from" in stopped.said
         assert "no-such.yaml" in stopped.said
+
+
+def test_the_passphrase_of_the_key_of_last_time_is_an_answer_that_is_missing(computer: Computer) -> None:
+    path, secret = computer.folder / "elsewhere-key", computer.folder / "passphrase"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "hush hush", "-f", str(path)], check=True)
+    secret.write_text("hush hush\n")
+    flags = ("setup", "--url", computer.running.url, "--yes", "--json")
+    first = computer.ha_ssh(*flags, "--key", str(path), "--passphrase-file", str(secret))
+    assert first.code == 0, first
+    before = computer.snapshot()
+    again = computer.ha_ssh(*flags)
+    assert (again.code, again.error["code"]) == (3, "missing-passphrase"), again
+    assert "HA_SSH_PASSPHRASE_FILE" in " ".join(again.error["hints"])
+    assert computer.snapshot() == before
+    assert computer.ha_ssh(*flags, "--passphrase-file", str(secret)).report["changed"] is False

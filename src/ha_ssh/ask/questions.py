@@ -296,6 +296,8 @@ class Wording:
     kind: Kind | None = None
     suits: Callable[[Any], None] = lambda _value: None
     twice: bool = False
+    can_be_off: bool = True
+    """False where the flag that answers no is no answer in this house."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +350,7 @@ class Clause:
             flag=self.flag,
             env=self.env,
             metavar=self.metavar,
-            off=self.off,
+            off=self.off if wording.can_be_off else None,
             default=default,
             choices=wording.choices,
             validate=validate,
@@ -499,7 +501,10 @@ def _word_passphrase(answers: Answers, seen: SeenHouse) -> Wording | None:
             raise NotThis(f"`{tilde(path)}` is encrypted: it opens with its passphrase only.")
 
     return Wording(
-        text=f"The passphrase of {tilde(path)}?", why="The key is encrypted; the login is proven with it.", suits=suits
+        text=f"The passphrase of {tilde(path)}?",
+        why="The key is encrypted; the login is proven with it.",
+        suits=suits,
+        can_be_off=False,
     )
 
 

@@ -130,12 +130,15 @@ async def _interview(
     """Ask what is open; a key file and its passphrase are tried before the first change."""
 
     async def learn(now: Answers, then: SeenHouse) -> SeenHouse:
-        path = now.get("key")
+        said = now.get("key")
+        path = said if said is not None else then.last.get("key")
         if path in {None, "new", "other"}:
             return then
         secret = now.get("passphrase")
         ref = tools.memory.keep("passphrase", secret) if isinstance(secret, Secret) and secret else None
         state = await entered.home.key(str(path), ref)
+        if said is None and state.problem not in {None, "locked"}:
+            return then  # a key of last time that is of no use any more is nobody's answer
         return _learnt(state, then)
 
     answers, seen = await interview(tools.asker, answers, seen, learn)
