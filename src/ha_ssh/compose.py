@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     AnyShow = TerminalShow | MachineShow
     Flow = Callable[[Tools], Awaitable[Report]]
 
+_PARTING_SECONDS = 5.0
+"""How long a connection may take to be closed."""
+
 
 def run(command: str, options: Options) -> int:
     """Run a command and return its exit code; raises `HaSshError` for what ends it before there is a report."""
@@ -116,20 +119,35 @@ class _Silent:
 async def _run(flow: Flow, options: Options, show: AnyShow, where: Locations) -> Report:
     """Run a flow; a polite request to end (SIGTERM) counts as Ctrl-C, so that what must be put back is.
 
-    A second one ends no more than what the first one left to be waited for.
+    A second one ends no more than what the first one left to be waited for, and never the parting from the house.
     """
-    task = asyncio.current_task()
-    if sys.platform != "win32" and task is not None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, task.cancel)
     async with contextlib.AsyncExitStack() as stack:
+        work = asyncio.create_task(_worked(flow, _tools(options, show, where, stack)))
+        if sys.platform != "win32":
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, work.cancel)
         try:
-            return await flow(_tools(options, show, where, stack))
+            return await work
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
             show.rest()
+
+
+async def _worked(flow: Flow, tools: Tools) -> Report:
+    """Do the work of a command; Ctrl-C at a question ends it as a signal does."""
+    try:
+        return await flow(tools)
+    except KeyboardInterrupt:
+        raise asyncio.CancelledError from None
+
+
+async def _part(close: Callable[[], Awaitable[None]]) -> None:
+    """Part from a house, and do not wait long for one that does not answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PARTING_SECONDS):
+            await close()
 
 
 # ---------------------------------------------------------------------------------------------------------------- tools
@@ -153,7 +171,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     vault = Vault(where.secrets, keyring=keyring, warn=show.say)
 
     ways = Ways(vault, around=[options.url] if options.demo and options.url else None)
-    stack.push_async_callback(ways.close)
+    stack.push_async_callback(_part, ways.close)
 
     def connect(url: str, credentials: Credentials | None, trust: Trust) -> Home:
         from ha_ssh.world import ssh
@@ -164,14 +182,14 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         tls = Tls(ca_file=trust.ca_file, fingerprint=trust.fingerprint)
         route = CoreRoute(url, credentials, tls=tls) if credentials else None
         home = RealHome(route, where.places, vault, clock)
-        stack.push_async_callback(home.close)
+        stack.push_async_callback(_part, home.close)
         return home
 
     detours = Detours(
         where.places,
         vault,
         clock,
-        opened=lambda home: stack.push_async_callback(home.close),
+        opened=lambda home: stack.push_async_callback(_part, home.close),
         environment={} if options.demo else os.environ,
     )
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from computer import Computer
 
+from ha_ssh import compose
+from ha_ssh.core.model import Report
+from ha_ssh.core.options import Options, Trust
 from ha_ssh.sim.house import Fault, Knobs
 from ha_ssh.sim.running import serve_in_thread
+from ha_ssh.world.houses import locations
 from servers import new_house, serve_ssh
 
 if TYPE_CHECKING:
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
 
     from computer import Ended
 
+    from ha_ssh.core.secret import Secret
+    from ha_ssh.flows.tools import Tools
     from ha_ssh.sim.house import House
 
 INSTALL = "POST /store/addons/core_ssh/install"
@@ -197,6 +205,26 @@ def test_a_house_that_is_gone_when_things_are_to_be_put_back(computer: Computer,
     assert computer.snapshot() == before
     assert set(computer.files(but=("state/", "config/"))) <= {"ssh/id_ha_ssh_home", "ssh/id_ha_ssh_home.pub"}
     the_next_setup_succeeds(computer)
+
+
+def test_a_request_to_end_does_not_cut_the_parting_from_a_house_short(computer: Computer) -> None:
+    class Impatient(compose._Silent):
+        def rest(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Token:
+        origin, is_session = computer.running.url, False
+
+        async def access(self) -> Secret:
+            return computer.running.token
+
+    async def flow(tools: Tools) -> Report:
+        await tools.connect(computer.running.url, cast("Any", Token()), Trust()).core()
+        return Report(command="doctor")
+
+    where = locations(str(computer.profile))
+    report = asyncio.run(compose._run(flow, Options(), cast("Any", Impatient()), where))
+    assert report.exit == 0
 
 
 # --------------------------------------------------------------------------------------------------------- two at once

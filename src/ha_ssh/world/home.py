@@ -14,7 +14,7 @@ from ha_ssh.world.diary import DIARY
 from ha_ssh.world.openssh import OwnSsh
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
     from ha_ssh.core.model import Clock, CoreState, FileState, KeyKind, KeyState, OwnLogin, Places, SecretRef, Session
     from ha_ssh.core.secret import Secret
@@ -248,7 +248,8 @@ class RealHome:
     async def make_key(self, path: str, kind: KeyKind, passphrase: SecretRef | None, comment: str) -> str:
         """Make a key pair, never over an existing file; returns `type base64`."""
         DIARY.info("make a key, %s", path)
-        return await asyncio.to_thread(keyfiles.make_key, _expanded(path), kind, await self._secret(passphrase), comment)
+        secret = await self._secret(passphrase)
+        return await _to_the_end(asyncio.to_thread(keyfiles.make_key, _expanded(path), kind, secret, comment))
 
     # ------------------------------------------------------------------------------------------------------------- secrets
 
@@ -262,6 +263,16 @@ class RealHome:
 
     async def _secret(self, ref: SecretRef | None) -> Secret | None:
         return None if ref is None else await self.recall(ref)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Do a piece of work on this computer; an interruption counts when it has ended, since a thread cannot be stopped."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _expanded(path: str) -> str:

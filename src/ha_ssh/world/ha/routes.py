@@ -256,9 +256,11 @@ class CoreRoute:
         if self._attempt is not None:
             self._attempt.cancel()
             await asyncio.wait({self._attempt})
-        if self._line is not None:
-            await self._line.close()
-        await self._web.close()
+        try:
+            if self._line is not None:
+                await self._line.close()
+        finally:
+            await self._web.close()
 
     async def _supervisor(
         self, endpoint: str, method: str, data: Mapping[str, Any] | None, limit: float | None, *, changing: bool
