@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ha_ssh.core.knownhosts import conflicts, keys_for, lines, lookup_name, tagged, with_keys, without, without_tag
+from ha_ssh.core.knownhosts import (
+    conflicts,
+    keys_for,
+    lines,
+    lookup_name,
+    places,
+    tagged,
+    with_keys,
+    with_lines_back,
+    without,
+    without_tag,
+)
 
 ED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG8DOGCKJt1NFSusbmi1V9pDaG1G/iOgtKQdz46Jh2cY"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM1Eh6qbm30psl7AJOTwF/MbbRP/JKsWdj8GNQ41hbhZ"
@@ -116,3 +127,21 @@ def test_no_text_loses_a_byte(text, keys):
     assert without_tag(new, TAG) == without_tag(text, TAG)
     assert new.endswith(text)
     assert with_keys(new, NAMES, keys, TAG) == new
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "c", "d", "", "# e"]), max_size=8),
+    st.sets(st.sampled_from("abcd")),
+    st.sampled_from(["", "\n"]),
+)
+def test_lines_that_went_come_back_to_where_they_were(rows: list[str], gone: set[str], end: str) -> None:
+    text = "\n".join(rows) + end
+    kept = without(text, lambda line: line.raw.rstrip("\n") in gone)
+    assert with_lines_back(kept, places(text, gone)) == text
+
+
+def test_lines_come_back_behind_the_line_that_stood_before_them_whatever_came_since() -> None:
+    text = "one\ntwo\nthree\nfour\n"
+    assert with_lines_back("new\none\nfour", places(text, ["two", "three"])) == "new\none\ntwo\nthree\nfour"
+    assert with_lines_back("new\none", places(text, ["two"])) == "new\none\ntwo\n"
+    assert with_lines_back("four\n", places(text, ["three"])) == "four\nthree\n"

@@ -85,11 +85,14 @@ class PinHostKeys:
     async def save(self, home: Home) -> dict[str, Any]:
         """The lines that come and those that go."""
         state = await home.file(self.path)
-        before, after = (state.text or "").splitlines(), self.edited(state.text or "").splitlines()
+        text = state.text or ""
+        before, after = text.splitlines(), self.edited(text).splitlines()
+        removed = [line for line in before if line not in after]
         return {
             "existed": state.exists,
             "added": [line for line in after if line not in before],
-            "removed": [line for line in before if line not in after],
+            "removed": removed,
+            "places": [list(place) for place in knownhosts.places(text, removed)],
         }
 
     async def do(self, home: Home, _show: Show) -> None:
@@ -103,8 +106,8 @@ class PinHostKeys:
         state = await home.file(self.path)
         text = state.text or ""
         kept = knownhosts.without(text, lambda line: line.raw.rstrip("\r\n") in saved["added"])
-        present = {line.raw.rstrip("\r\n") for line in knownhosts.lines(kept)}
-        new = "".join(f"{line}\n" for line in saved["removed"] if line not in present) + kept
+        former = saved.get("places", [(0, "", f"{line}\n") for line in reversed(saved["removed"])])
+        new = knownhosts.with_lines_back(kept, former)
         if not new and not saved["existed"]:
             await home.delete(self.path)
         elif new != text:

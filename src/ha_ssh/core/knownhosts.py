@@ -90,6 +90,29 @@ def without(text: str, drop: Callable[[Line], bool]) -> str:
     return "".join(line.raw for line in lines(text) if not drop(line))
 
 
+def places(text: str, gone: Iterable[str]) -> list[tuple[int, str, str]]:
+    """Return the lines that go: the number of each, the line before it (empty for the first one), and the line itself."""
+    going, all_lines = set(gone), [line.raw for line in lines(text)]
+    before = ["", *all_lines]
+    return [(n, before[n], raw) for n, raw in enumerate(all_lines) if raw.rstrip("\r\n") in going]
+
+
+def with_lines_back(text: str, gone: Iterable[tuple[int, str, str]]) -> str:
+    """Return the text with lines where `places` saw them, as far as what stood before them is still there."""
+    now = [line.raw for line in lines(text)]
+    there_already = set(map(_bare, now))
+    for number, before, raw in gone:
+        if _bare(raw) in there_already:
+            continue
+        after = [at for at, there in enumerate(now, 1) if before and _bare(there) == _bare(before)]
+        now.insert(min(after, key=lambda at: abs(at - number), default=min(number, len(now))), raw)
+    return "".join(f"{raw}\n" if not raw.endswith("\n") and at < len(now) else raw for at, raw in enumerate(now, 1))
+
+
+def _bare(raw: str) -> str:
+    return raw.rstrip("\r\n")
+
+
 def without_tag(text: str, tag: str) -> str:
     """Return the text without the lines of ours that carry this tag."""
     return without(text, lambda line: bool(line.hosts) and line.comment == tag)
