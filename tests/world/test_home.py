@@ -231,3 +231,14 @@ async def test_a_key_of_ours_opens_a_real_door_by_both_clients(tmp_path):
         with pytest.raises(SshTrouble):
             async with at.session("127.0.0.1", server.port, "nobody", identity, ref):
                 pytest.fail("got in")
+
+
+async def test_a_key_is_made_to_its_end_before_an_interruption_counts(tmp_path):
+    path = tmp_path / "id_new"
+    making = asyncio.ensure_future(home(tmp_path).make_key(str(path), KeyKind.RSA_4096, None, "me"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert path.exists()
