@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ha_ssh.sim.house import House
 
 KILL_AT = str(Path(__file__).with_name("kill_at.py"))
-WRITES = 24
+WRITES = 25
 """How many writes a setup from nothing makes."""
 
 
