@@ -750,7 +750,8 @@ class Alias:
         if not by_its_keys and not any(door.admitted for door in doors):
             return cls(name=name, resolved=resolved)
         identity = at.target.identity if name == at.target.ssh_url else None
-        login = await at.reader.own_login(name, at.target.passphrase, identity=identity)
+        said = config.said if name == at.target.alias else None
+        login = await at.reader.own_login(name, at.target.passphrase, identity=identity, said=said)
         return cls(name=name, resolved=resolved, login=login)
 
 

@@ -829,8 +829,18 @@ class Reader(Protocol):
         """What the user's OpenSSH makes of an alias (`ssh -G`): lower-case keyword to its values."""
         ...
 
-    async def own_login(self, alias: str, passphrase: SecretRef | None, *, identity: str | None = None) -> OwnLogin:
-        """Log in by the user's own OpenSSH (with just this key, if one is named) and run `true`; changes none of their files."""
+    async def own_login(
+        self,
+        alias: str,
+        passphrase: SecretRef | None,
+        *,
+        identity: str | None = None,
+        said: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> OwnLogin:
+        """Log in by the user's own OpenSSH (with just this key, if one is named) and run `true`; changes none of their files.
+
+        `said` is what `resolve_alias` returned for it, where that was asked already.
+        """
         ...
 
     async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:

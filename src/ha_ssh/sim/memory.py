@@ -679,9 +679,16 @@ class MemoryHome:
             alias, self.places.config, self.computer, home=self.computer.home, user=self.computer.user, known_hosts=own
         )
 
-    async def own_login(self, alias: str, passphrase: SecretRef | None, *, identity: str | None = None) -> OwnLogin:
+    async def own_login(
+        self,
+        alias: str,
+        passphrase: SecretRef | None,
+        *,
+        identity: str | None = None,
+        said: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> OwnLogin:
         """Log in by the user's own OpenSSH and run `true`; the key is the one of the configuration."""
-        del identity
+        del identity, said
         self._alive()
         if self.computer.ssh_version is None:
             raise HaSshError("no-ssh", "there is no `ssh` on this computer")

@@ -207,12 +207,19 @@ class RealHome:
         """Return what the user's OpenSSH makes of an alias."""
         return await self._own_ssh.resolve(alias)
 
-    async def own_login(self, alias: str, passphrase: SecretRef | None, *, identity: str | None = None) -> OwnLogin:
+    async def own_login(
+        self,
+        alias: str,
+        passphrase: SecretRef | None,
+        *,
+        identity: str | None = None,
+        said: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> OwnLogin:
         """Log in by the user's own OpenSSH and run `true`."""
         self._mind_the_network()
         DIARY.info("ssh %s true", alias)
         key = None if identity is None else _expanded(identity)
-        return await self._own_ssh.login(alias, await self._secret(passphrase), identity=key)
+        return await self._own_ssh.login(alias, await self._secret(passphrase), identity=key, said=said)
 
     # --------------------------------------------------------------------------------------------------------------- files
 

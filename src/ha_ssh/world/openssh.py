@@ -19,7 +19,7 @@ from ha_ssh.core.model import OwnLogin, Places
 from ha_ssh.core.sshconfig import parse_resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ha_ssh.core.secret import Secret
 
@@ -71,11 +71,11 @@ class OwnSsh:
 
     async def resolve(self, alias: str) -> dict[str, tuple[str, ...]]:
         """Return what `ssh -G` says of an alias; raises `HaSshError` with its complaint about the configuration."""
-        said = await self._asked(alias, *self._files())
-        if self.places.portable:
-            default = await self._asked(alias, "-F", os.devnull)
-            if said["userknownhostsfile"] == default["userknownhostsfile"]:
-                said["userknownhostsfile"] = (self.places.known_hosts,)
+        if not self.places.portable:
+            return await self._asked(alias)
+        said, default = await asyncio.gather(self._asked(alias, *self._files()), self._asked(alias, "-F", os.devnull))
+        if said["userknownhostsfile"] == default["userknownhostsfile"]:
+            said["userknownhostsfile"] = (self.places.known_hosts,)
         return said
 
     async def _asked(self, alias: str, *files: str) -> dict[str, tuple[str, ...]]:
@@ -93,11 +93,20 @@ class OwnSsh:
         return parse_resolved(out)
 
     async def login(
-        self, alias: str, passphrase: Secret | None, *, identity: str | None = None, limit: float = LOGIN_LIMIT
+        self,
+        alias: str,
+        passphrase: Secret | None,
+        *,
+        identity: str | None = None,
+        said: Mapping[str, tuple[str, ...]] | None = None,
+        limit: float = LOGIN_LIMIT,
     ) -> OwnLogin:
-        """Log in by an alias and run `true`; a passphrase is answered, nothing else is ever asked."""
+        """Log in by an alias and run `true`; a passphrase is answered, nothing else is ever asked.
+
+        `said` is what `ssh -G` says of the alias, where that was asked already.
+        """
         try:
-            said = await self.resolve(alias)
+            said = said or await self.resolve(alias)
         except HaSshError as error:
             if error.code != "ssh-config-broken":
                 raise
@@ -121,7 +130,7 @@ class OwnSsh:
         config = self.places.config if Path(self.places.config).exists() else os.devnull
         return ["-F", config, f"-oGlobalKnownHostsFile={os.devnull}", "-oIdentityAgent=none"]
 
-    def _known_hosts(self, said: dict[str, tuple[str, ...]]) -> list[str]:
+    def _known_hosts(self, said: Mapping[str, tuple[str, ...]]) -> list[str]:
         """Name the profile's known hosts where the user's configuration names none of its own."""
         if not self.places.portable or said["userknownhostsfile"] != (self.places.known_hosts,):
             return []
