@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
 
         sys.stdout.write(f"ha-ssh {__version__}\n")
         return
+    # Loaded modules are no garbage, and looking through them again and again costs a short run a tenth of its time.
+    gc.set_threshold(100_000)
     from ha_ssh.cli.main import main as run
 
     sys.exit(run())
