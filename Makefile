@@ -18,6 +18,7 @@ help:  ## say what there is
 
 venv:  ## make .venv with the program and all it takes to work on it (again only when pyproject.toml changes)
 	@$(PYTHON) tools/environment.py dev
+	@$(BIN)/python -m compileall -q -j 0 src  # where PYTHONDONTWRITEBYTECODE is set, each run would compile it anew
 
 demo: venv  ## the main job against a simulated house: nothing of yours is touched
 	@$(PYTHON) tools/system.py demo
