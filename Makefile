@@ -26,7 +26,7 @@ demo: venv  ## the main job against a simulated house: nothing of yours is touch
 
 test: gates  ## the gates and every test but those that need a real Core or a browser
 	@$(PYTHON) tools/system.py test
-	$(PYTEST) -n 2 --dist worksteal -m "not real"
+	$(PYTEST) -n 3 --dist worksteal -m "not real"  # most tests wait for something: a third worker fills the gaps of two cores
 
 laws: venv  ## the laws of the design, with thousands of random houses
 	HYPOTHESIS_PROFILE=laws $(PYTEST) tests/laws -n 2 --dist worksteal --timeout 3600
