@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from ha_ssh.cli.flags import VERSION, answering, common, flag, looking, read_sec
 from ha_ssh.cli.topics import TOPICS, topic
 from ha_ssh.core.errors import UsageError
 from ha_ssh.core.options import Options  # noqa: TC001 - Typer reads the annotations when it runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 app = typer.Typer(
     name="ha-ssh",
@@ -21,6 +25,16 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
 )
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command line as far as these arguments need it: Typer looks at every flag of every command that it knows."""
+    needed = [one for one in app.registered_commands if one.callback is not None and [one.callback.__name__] == [*arguments[:1]]]
+    if not needed:
+        return app
+    narrow = copy.copy(app)
+    narrow.registered_commands, narrow.registered_groups = needed, []
+    return narrow
 
 
 @app.callback()

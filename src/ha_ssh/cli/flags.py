@@ -21,7 +21,7 @@ from ha_ssh.core.secret import Secret
 from ha_ssh.core.words import Risk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 REPORTS = (".html", ".htm", ".md")
@@ -74,13 +74,18 @@ def _every_command(
     """The flags that every command understands."""
 
 
+@functools.cache
+def _shared_parameters() -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(_every_command, eval_str=True).parameters
+
+
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
 
 
 def common(command: Callable[..., Options]) -> Callable[..., tuple[str, Options]]:
     """Give a command the flags that all have; it gets them as `options` and returns them with its own added."""
     own = inspect.signature(command, eval_str=True).parameters
-    shared = inspect.signature(_every_command, eval_str=True).parameters
+    shared = _shared_parameters()
 
     @functools.wraps(command)
     def with_common(*, context: Context, **given: Any) -> tuple[str, Options]:

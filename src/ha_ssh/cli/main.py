@@ -56,10 +56,10 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options] | int:
     """Return the command with its options, or the exit code where nothing is left to do; raises `UsageError`."""
     import typer
 
-    from ha_ssh.cli.app import app
+    from ha_ssh.cli.app import app_for
 
     try:
-        result = app(args=list(arguments), prog_name="ha-ssh", standalone_mode=False)
+        result = app_for(arguments)(args=list(arguments), prog_name="ha-ssh", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
