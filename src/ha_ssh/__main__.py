@@ -17,7 +17,9 @@ def main() -> None:
     gc.set_threshold(100_000)
     from ha_ssh.cli.main import main as run
 
-    sys.exit(run())
+    code = run()
+    gc.freeze()  # likewise at the end: the interpreter would look through all of it once more before it lets go
+    sys.exit(code)
 
 
 if __name__ == "__main__":
