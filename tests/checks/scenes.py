@@ -75,10 +75,13 @@ def diagnose(world: World) -> tuple[Finding, ...]:
 
 
 def repair(world: World, *, take: bool = False) -> engine.Converged:
-    """What `doctor --fix` does: every check, the plan agreed to; with `take`, every offer too."""
-    taken = frozenset(check.id for check in EVERY) if take else frozenset()
-    run = world.run(world.home(), want=replace(world.want, taken=taken))
-    return in_loop(engine.converge(replace(run, checks=EVERY)))
+    """What `doctor --fix` does: every check, the plan agreed to; with `take`, every offer too, its wishes remembered."""
+    want = world.want
+    if take:
+        every = frozenset(check.id for check in EVERY)
+        want = planner.wished(replace(want, taken=every), in_loop(world.look()), EVERY)
+        world.want = replace(want, taken=frozenset())
+    return in_loop(engine.converge(replace(world.run(world.home(), want=want), checks=EVERY)))
 
 
 def bad(findings: tuple[Finding, ...]) -> list[Finding]:

@@ -92,6 +92,13 @@ def test_a_fault_is_cured_or_explained_and_stays_so(one: Scene, slug: str) -> No
         assert not done.steps
         assert world.snapshot() == before
         assert said(world, one.check.id) == verdict
+    elif verdict.fix.offered:
+        assert not done.steps, "an offer is made by nobody's leave but a person's"
+        taken = repair(world, take=True)
+        assert taken.changed
+        assert not roots(taken.findings), [(f.id, f.verdict.says) for f in bad(taken.findings)]
+        done = repair(world)
+        assert said(world, one.check.id) != verdict
     else:
         assert not roots(done.findings), [(f.id, f.verdict.says) for f in bad(done.findings)]
     again = repair(world)

@@ -98,7 +98,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return Verdict(level=flaw.level, says=says, why=why, evidence=(evidence,), fix=_update(app, newer), failure=flaw.failure)
     if newer is not None:
         says = f"{app.flavour.name} is {app.version}, and {newer} is out"
-        fix = replace(_update(app, newer), offered=True, instructions=_ways(app))
+        fix = replace(_update(app, newer), offered=True, instructions=(_elsewhere(app),))
         return note(says, CHECK.why, f"/addons/{app.slug}/info: update_available true", fix=fix, failure="app-outdated")
     return ok(f"{app.flavour.name} {app.version} is up to date, and nothing is known against it")
 
@@ -127,11 +127,8 @@ def _update(app: App, newer: str | None) -> Fix:
     return Fix(does=f"update {app.flavour.name} to {newer}", consent=Consent.ASK, steps=(step,))
 
 
-def _ways(app: App) -> tuple[str, ...]:
-    return (
-        f"`ha-ssh doctor --fix --also {CHECK.id}` does just this, and closes open SSH sessions",
-        f"or in Home Assistant, when it suits you: Settings, Apps, {app.flavour.name}, Update",
-    )
+def _elsewhere(app: App) -> str:
+    return f"or in Home Assistant, when it suits you: Settings, Apps, {app.flavour.name}, Update; it closes open SSH sessions"
 
 
 def _has(failure: str) -> Any:

@@ -7,7 +7,23 @@ from typing import TYPE_CHECKING, Any
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, Doors, app_and_door
 from ha_ssh.core.inside import Inside
-from ha_ssh.core.model import Check, Facts, NotKnown, Scope, Stage, Verdict, Want, known, note, offer, ok, tell, unknown, warn
+from ha_ssh.core.model import (
+    Check,
+    Facts,
+    Fix,
+    NotKnown,
+    Scope,
+    Stage,
+    Verdict,
+    Want,
+    known,
+    note,
+    offer,
+    ok,
+    tell,
+    unknown,
+    warn,
+)
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -29,18 +45,23 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not app.serving.sftp:
         return _no_sftp(facts, app, rsync=rsync)
     if not rsync:
-        fix = tell(
-            "have `rsync` too, if you need it",
-            "`rsync` in the list `apks` of the app's configuration fetches it at each start, which fails without internet",
-        )
         return note(
             "files can be copied by SFTP and `scp`; the app has no `rsync`",
             "",
             "command -v rsync: nothing",
             failure="rsync-none",
-            fix=fix,
+            fix=_fetched(app),
         )
     return ok("files can be copied by SFTP, `scp` and `rsync`")
+
+
+def _fetched(app: App) -> Fix | None:
+    """Offer to have `rsync` fetched, where the app can do that."""
+    edit = app.flavour.allow("rsync")
+    if edit is None:
+        return None
+    price = "the app then fetches it at each start, and does not start while the house is without internet"
+    return offer("have `rsync` too", edit, app.slug, price, "without it: SFTP, `scp`, or `tar` through `ssh`")
 
 
 def _no_sftp(facts: Facts, app: App, *, rsync: bool) -> Verdict:
@@ -66,7 +87,9 @@ def _kill_sftp(scene: Breakable) -> None:
 
 
 def _without_rsync(scene: Breakable) -> None:
-    scene.house.knobs.without.add("rsync")
+    """Have nothing fetched beside what the image has."""
+    scene.save(scene.flavour.drop_packages())
+    scene.restart()
 
 
 def _tried_in_vain(scene: Breakable) -> None:

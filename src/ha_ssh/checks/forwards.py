@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.facts import App, Apps, Doors, OwnFiles, SshConfig, app_and_door, block_path
 from ha_ssh.core.inside import Inside
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Scope, Stage, Verdict, Want, known, offer, ok, tell, warn
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Scope, Stage, Verdict, Want, known, offer, ok, rather, tell, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def _off(app: App, wish: str, *, unwanted: bool) -> Verdict:
     further = "whoever logs in then reaches further into your network"
     without = f"or take `{wish.split()[0]}` out of your configuration"
     if unwanted:
-        fix = tell("allow forwarding, or leave it out", f"`ha-ssh setup --tunnels` allows it: {further}", without)
+        fix = rather("let the app forward connections, which was not wanted until now", further, without, tunnels=True)
     else:
         fix = offer("let the app forward connections", app.flavour.set_forwarding(on=True), app.slug, further, without)
     return warn(

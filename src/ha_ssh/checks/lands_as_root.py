@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps, Doors, app_and_door, block_path
 from ha_ssh.core.inside import Inside
-from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, known, note, ok, tell, unknown
+from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, known, note, ok, rather, tell, unknown
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -20,12 +20,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown("as whom commands run was not seen", CHECK.why)
     if shown.uid == 0:
         return ok("commands run as root: all files of the house are within reach")
-    fix = tell(
-        "ask for more where it is needed",
-        "put `sudo` before commands; it asks for no password here",
-        'copy with `rsync --rsync-path="sudo rsync"`',
-        "or log in as `root`: `ha-ssh setup --username root`, which also lets SFTP be switched on",
-    )
+    without = 'or put `sudo` before commands (it asks for no password here), and copy with `rsync --rsync-path="sudo rsync"`'
+    if app.flavour.set_username("root") is None:
+        fix = tell("ask for more where it is needed", without.removeprefix("or "))
+    else:
+        others = f"whoever logs in as `{app.serving.user}` now has to say `root` then; SFTP can be switched on then"
+        fix = rather("log in as `root`", others, without, username="root")
     says = f"commands run as `{app.serving.user}`, not as root, so some files of the house are out of reach"
     why = "`scp` and `rsync` say `Permission denied` there, while a terminal (which becomes root) does not"
     return note(says, why, f"id -u: {shown.uid}", fix=fix, failure="scp-perm")

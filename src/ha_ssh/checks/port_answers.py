@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, Core, Door, Doors, app_and_door
-from ha_ssh.core.model import Check, DoorState, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
+from ha_ssh.core.model import Check, DoorState, Facts, Fix, Level, NotKnown, Stage, Verdict, Want, offer, ok, tell, unknown, wrong
+from ha_ssh.core.versions import lies_within
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -150,17 +152,22 @@ def _not_ssh(facts: Facts, app: App, door: Door) -> Verdict:
 
 
 def _no_common(_facts: Facts, app: App, door: Door) -> Verdict:
-    ways = [f"update {app.flavour.name}: Settings, Apps"]
-    if app.version == "21.0.0":
-        ways.insert(0, "version 21.0.0 shut most clients out; 21.0.1 lets them in again")
-    switch = app.flavour.allow("old-clients")
-    if switch is not None:
-        ways.append(f"else switch `{'.'.join(switch.path[1:])}` on in its configuration: this makes the server weaker")
-    fix = tell("update the app", *ways)
     says = "the SSH server and this client share no way of encryption"
-    return wrong(
-        says, CHECK.why, str(door.message), *(one.line for one in logs.refusals(door.logged)), fix=fix, failure="kex-none"
-    )
+    evidence = (str(door.message), *(one.line for one in logs.refusals(door.logged)))
+    known_of = any(lies_within(app.version, flaw.since, flaw.mended) and flaw.level is Level.WRONG for flaw in app.flavour.flaws)
+    met = wrong(says, CHECK.why, *evidence, fix=_in_common(app), failure="kex-none")
+    return replace(met, because="app-version", fix=None) if known_of else met
+
+
+def _in_common(app: App) -> Fix:
+    """Offer the app's switch for older clients where it is off; a newer client or server is better."""
+    newer = f"rather update whichever is older: OpenSSH on this computer, or {app.flavour.name}"
+    switch = app.flavour.allow("old-clients") if app.serving.hardened else None
+    if switch is None:
+        return tell("update whichever is older", f"OpenSSH on this computer, or {app.flavour.name}: Settings, Apps")
+    name = ".".join(switch.path[1:])
+    weaker = f"`{name}` in the app's configuration is the switch; it makes the server weaker for everybody"
+    return offer("let the app offer older ways too", switch, app.slug, newer, weaker)
 
 
 def _lost(_facts: Facts, _app: App, door: Door) -> Verdict:
@@ -210,8 +217,11 @@ def _hang_up(scene: Breakable) -> None:
 
 
 def _age(scene: Breakable) -> None:
-    """Offer nothing but old algorithms."""
-    scene.house.knobs.door = DoorState.NO_COMMON
+    """Offer nothing that this client knows; a hardened app may be made to offer more."""
+    if scene.flavour.allow("old-clients") is None:
+        scene.house.knobs.door = DoorState.NO_COMMON
+    else:
+        scene.house.knobs.too_new = True
 
 
 def _break_off(scene: Breakable) -> None:

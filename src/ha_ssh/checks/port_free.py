@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, log_of
 from ha_ssh.core.house_facts import PortHolders, Resolution
-from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, warn, wrong
+from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, rather, tell, warn, wrong
 from ha_ssh.core.settings import apply_edits
 
 if TYPE_CHECKING:
@@ -91,20 +91,16 @@ def _evidence(facts: Facts, app: App, port: int, holder: str | None) -> tuple[st
 
 
 def _fix(want: Want, facts: Facts, app: App, port: int) -> Fix:
-    """Move to a free port, unless this very one is wanted."""
+    """Move to a free port; where this very one was wanted, that is another wish."""
     holders = facts.get(PortHolders)
     taken = {port, *_NEVER, *(() if isinstance(holders, NotKnown) else holders.names)}
     taken |= {other.serving.port for other in facts[Apps].by_slug.values() if other.installed and other.serving.port}
     free = next(one for one in (want.port, 2222, 22022, *range(2223, 2400)) if one is not None and one not in taken)
+    does = f"move SSH from port {port} to {free}"
     if want.port == port:
-        return tell(
-            "choose another port, or stop whoever has this one",
-            f"`ha-ssh setup --port {free}`",
-            f"or free port {port}, and start the app: Settings, Apps, {app.flavour.name}, Start",
-        )
-    return Fix(
-        does=f"move SSH from port {port} to {free}", consent=Consent.ASK, slug=app.slug, edits=(app.flavour.set_port(free),)
-    )
+        stay = f"or stop whoever has port {port}, and start the app: Settings, Apps, {app.flavour.name}, Start"
+        return rather(does, stay, f"another port than {free}: `ha-ssh setup --port N`", port=free)
+    return Fix(does=does, consent=Consent.ASK, slug=app.slug, edits=(app.flavour.set_port(free),))
 
 
 def _share(scene: Breakable) -> None:

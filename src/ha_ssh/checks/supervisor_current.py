@@ -22,7 +22,6 @@ from ha_ssh.core.model import (
     Want,
     note,
     ok,
-    tell,
     wrong,
 )
 
@@ -92,12 +91,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return ok(f"the Supervisor {supervisor.version} is up to date")
     evidence = "/supervisor/info: update_available true"
     says = f"the Supervisor is {supervisor.version}, and {supervisor.latest} is out"
-    if not still_to_install(want, facts):
-        fix = tell("update it", "Settings, System, Updates")
-        return note(says, "it installs and updates no apps until it is up to date", evidence, fix=fix, failure="sup-outdated")
     step = UpdateSupervisor(to=supervisor.latest)
-    fix = Fix(does="update the Supervisor, which then installs the app", consent=Consent.ASK, steps=(step,))
-    return wrong(says, "it installs no apps until it is up to date", evidence, fix=fix, failure="sup-outdated")
+    update = Fix(does=f"update the Supervisor to {supervisor.latest}", consent=Consent.ASK, steps=(step,))
+    if still_to_install(want, facts):
+        return wrong(says, "it installs no apps until it is up to date", evidence, fix=update, failure="sup-outdated")
+    fix = replace(update, offered=True, instructions=("or in Home Assistant: Settings, System, Updates",))
+    return note(says, "it installs and updates no apps until it is up to date", evidence, fix=fix, failure="sup-outdated")
 
 
 def break_it(scene: Breakable) -> None:

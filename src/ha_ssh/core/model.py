@@ -363,6 +363,8 @@ class Fix:
     """What a person has to do, a line each; with `Consent.TELL`, and beside an offer."""
     offered: bool = False
     """Done only where a person says yes to just this: the plan's one yes does not cover it."""
+    wants: Mapping[str, Any] = field(default_factory=dict)
+    """What is wanted from then on where the offer is taken, by the fields of a `Want`: the truths about them then act."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -415,6 +417,11 @@ def tell(does: str, *instructions: str) -> Fix:
 def offer(does: str, edit: Edit, slug: str, *instructions: str) -> Fix:
     """A change of an app's settings that is a matter of taste or trust: made where a person wants just this."""
     return Fix(does=does, consent=Consent.ASK, offered=True, slug=slug, edits=(edit,), instructions=instructions)
+
+
+def rather(does: str, *instructions: str, **wants: Any) -> Fix:
+    """Another wish than until now, which is a person's to take; what it takes is done by the truths that the wish is about."""
+    return Fix(does=does, consent=Consent.ASK, offered=True, wants=wants, instructions=instructions)
 
 
 class Breakable(Protocol):
@@ -962,7 +969,7 @@ class Flavour(Protocol):
         ...
 
     def allow(self, what: str) -> Edit | None:
-        """The edit that allows `sftp`, `remote-forwarding`, `agent-forwarding`, `old-clients` or (each login its) `own-session`.
+        """The edit that allows `sftp`, `rsync`, `remote-forwarding`, `agent-forwarding`, `old-clients` or `own-session`s.
 
         `None` where the app has no setting for it.
         """

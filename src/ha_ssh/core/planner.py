@@ -120,6 +120,15 @@ class _Draft:
         return (*self.before, *self.here, *saves, *self.behind)
 
 
+def wished(want: Want, facts: Facts, checks: Sequence[Check]) -> Want:
+    """Return the want with what is wished for by the offers that were taken, where they still stand."""
+    for finding in diagnose(replace(want, taken=frozenset()), facts, checks):
+        fix = finding.verdict.fix
+        if fix is not None and finding.id in want.taken:
+            want = replace(want, **fix.wants)
+    return want
+
+
 def _unaccepted(fix: Fix, want: Want, facts: Facts) -> Risk | None:
     """Return a risk of the fix that nobody has accepted."""
     own = fix.risk if fix.consent is Consent.ASK else None

@@ -97,7 +97,9 @@ class TerminalSsh:
         return Edit(path=path, op=EditOp.SET, value=on, title=f"{'allow' if on else 'forbid'} TCP forwarding")
 
     def allow(self, what: str) -> Edit | None:
-        """Remote forwarding comes with forwarding; for the rest it has no switch, and needs none."""
+        """Remote forwarding comes with forwarding, `rsync` as an extra package; for the rest it has no switch, and needs none."""
+        if what == "rsync":
+            return Edit(path=_PACKAGES, op=EditOp.ADD, value="rsync", title="fetch `rsync` at each start")
         return self.set_forwarding(on=True) if what == "remote-forwarding" else None
 
     def refuses(self, settings: Mapping[str, Any]) -> str | None:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
 from ha_ssh.checks import all_checks
-from ha_ssh.core.errors import Exit, UsageError
+from ha_ssh.core.errors import Exit, HaSshError, UsageError
 from ha_ssh.core.facts import ACCESS_FACTS
 from ha_ssh.core.infer import infer
 from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan, Report, Want
-from ha_ssh.core.planner import diagnose, in_order
+from ha_ssh.core.planner import diagnose, in_order, wished
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.flows.approach import OFFLINE, Approached, approach, past_core
-from ha_ssh.flows.beforehand import carried, mind_the_file
+from ha_ssh.flows.beforehand import awake, carried, mind_the_file
 from ha_ssh.flows.enter import mind_another_machine
+from ha_ssh.flows.remember import lasting, not_written_down, remember
 from ha_ssh.flows.reports import private, report_on, versions
 from ha_ssh.flows.risks import accept_risks, take_offers
 from ha_ssh.flows.unfinished import meet_unfinished
@@ -42,6 +43,8 @@ async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Fa
     came = await approach(tools)
     always = () if tools.options.only and not tools.options.fix else ACCESS_FACTS
     facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
+    if tools.options.fix and not tools.options.dry_run and await _was_asleep(tools, came, facts):
+        facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
     riding = await past_core(tools, came, facts)
     if riding is not None:
         seen = [kind for kind, fact in facts.items() if not isinstance(fact, NotKnown)]
@@ -51,6 +54,15 @@ async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Fa
     if "key" in tools.options.answers:
         want = replace(want, identity=came.target.identity)
     return came, facts, replace(want, accepted=tools.options.accepted, taken=frozenset(tools.options.also))
+
+
+async def _was_asleep(tools: Tools, came: Approached, facts: Facts) -> bool:
+    """Wait for a house that is starting; return whether there was anything to wait for, also where it goes on for too long."""
+    try:
+        return await awake(came.home, tools.show, facts)
+    except HaSshError as error:
+        tools.show.say(error.message)
+        return True
 
 
 def _told(tools: Tools, came: Approached, want: Want, checks: tuple[Check, ...], done: engine.Converged) -> Report:
@@ -95,10 +107,12 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
         return await tools.asker.agree(f"{count} {'repair' if count == 1 else 'repairs'}", plan.risks) is Agreement.YES
 
     if tools.options.dry_run:
+        want = wished(want, facts, checks)
         plan = plan_for(want, facts, checks)
         tools.show.plan(plan)
         return report_on("doctor", came, engine.Converged(facts, first=plan), tools, want)
-    want = await take_offers(tools, await accept_risks(tools, want, facts, checks), facts, checks)
+    before = want
+    want = await accept_risks(tools, await take_offers(tools, want, facts, checks), facts, checks)
     run = engine.Run(
         command="doctor --fix",
         target=facts.target,
@@ -110,7 +124,14 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
         checks=checks,
         resume=resume,
     )
-    return _told(tools, came, want, checks, await engine.converge(run, facts))
+    done = await engine.converge(run, facts)
+    report = _told(tools, came, want, checks, done)
+    if done.run is not None and done.error is None and came.known is not None and lasting(want) != lasting(before):
+        try:
+            remember(tools, came, done, want)
+        except HaSshError as error:
+            not_written_down(report, "what could be put right is put right", error)
+    return report
 
 
 def _chosen(tools: Tools) -> tuple[Check, ...]:

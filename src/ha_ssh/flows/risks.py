@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.ask.questions import offer_question, risk_question
 from ha_ssh.core.planner import plan as plan_for
+from ha_ssh.core.planner import wished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +30,9 @@ async def accept_risks(tools: Tools, want: Want, facts: Facts, checks: Sequence[
 
 
 async def take_offers(tools: Tools, want: Want, facts: Facts, checks: Sequence[Check]) -> Want:
-    """Return the want with the offers that were taken when asked, each by itself."""
+    """Return the want with the offers that were taken, by a flag or when asked, each by itself, and with what they wish for."""
     for finding in plan_for(want, facts, checks).offers:
         fix = finding.verdict.fix
         if fix is not None and await tools.asker.ask(offer_question(finding.id, finding.verdict.says, fix.does)):
             want = replace(want, taken=want.taken | {finding.id})
-    return want
+    return wished(want, facts, checks)

@@ -33,7 +33,6 @@ from ha_ssh.core.model import (
     Facts,
     KeyState,
     Level,
-    NotKnown,
     Outcome,
     PasswordWish,
     Plan,
@@ -45,6 +44,7 @@ from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.beforehand import awake, carried, mind_the_file, mind_unhealthy, refuse_what_cannot_be, taken_ports
 from ha_ssh.flows.enter import Entered, enter
+from ha_ssh.flows.remember import not_written_down, remember
 from ha_ssh.flows.reports import report_on
 from ha_ssh.flows.risks import accept_risks
 from ha_ssh.flows.unfinished import meet_unfinished
@@ -266,11 +266,10 @@ async def _converge(
         report.same_run = report.same_run.replace(f"--url {entered.url}", "--demo")
     if report.exit == Exit.OK:
         try:
-            _remember(tools, entered, done, want, answers)
+            remember(tools, entered, done, want)
+            _save_answers(tools, entered, answers)
         except HaSshError as error:
-            says = f"all is set up, but it could not be written down: {error.message}"
-            report.result, report.exit = Outcome.WRONG, Exit.WRONG
-            report.error = ErrorReport(code=error.code, message=says, hints=error.hints)
+            not_written_down(report, "all is set up", error)
     return report
 
 
@@ -322,37 +321,12 @@ def _summary(plan: Plan) -> str:
     return f"{count} {'change' if count == 1 else 'changes'}"
 
 
-def _from_now_on(password: PasswordWish | None) -> PasswordWish | None:
-    """Return the wish for the next runs: a new password is made once, and kept then."""
-    return PasswordWish.KEEP if password is PasswordWish.GENERATE else password
-
-
-def _remember(tools: Tools, entered: Entered, done: engine.Converged, want: Want, answers: Answers) -> None:
-    """Write down the house that works, and the sign-in that a person typed."""
-    apps, house = done.facts[Apps], done.facts.get(Supervisor)
-    app = apps.chosen(want.app)
-    before = tools.memory.written(entered.name)
-    tools.memory.remember(
-        name=entered.name,
-        url=entered.url,
-        trust=entered.trust,
-        ssh_host=done.facts.target.ssh_host,
-        ssh_port=app.serving.port,
-        user=app.serving.user,
-        known_as=done.facts.target.known_as,
-        app=app.slug,
-        identity=want.identity,
-        alias=want.alias,
-        machine_id=None if isinstance(house, NotKnown) else house.machine_id,
-        version=app.version,
-        want=replace(want, passphrase=None, accepted=frozenset(), make_key=None, password=_from_now_on(want.password)),
+def _save_answers(tools: Tools, entered: Entered, answers: Answers) -> None:
+    """Write the answers to the file that `--save-answers` names."""
+    path = tools.options.save_answers
+    if path is None:
+        return
+    text = answers_file.to_yaml(
+        answers, url=entered.url, passphrase_file=tools.options.passphrase_file, text=tools.read_text(path)
     )
-    after = tools.memory.written(entered.name)
-    if done.run is not None and after is not None:
-        tools.journal.remembered(done.run, before, after)
-    if tools.options.save_answers:
-        path = tools.options.save_answers
-        text = answers_file.to_yaml(
-            answers, url=entered.url, passphrase_file=tools.options.passphrase_file, text=tools.read_text(path)
-        )
-        tools.write_text(path, text)
+    tools.write_text(path, text)

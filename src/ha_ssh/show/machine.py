@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import SecretRef
 from ha_ssh.core.secret import Secret
+from ha_ssh.show.words import ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,15 +130,21 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "says": verdict.says,
         "why": verdict.why,
         "because": finding.because,
-        "fix": None if verdict.fix is None else _fix(verdict.fix),
+        "fix": None if verdict.fix is None else _fix(verdict.fix, ways(finding)),
         "title": check.title,
         "evidence": list(verdict.evidence),
         "failure": verdict.failure or None,
     }
 
 
-def _fix(fix: Fix) -> dict[str, Any]:
-    return {"consent": fix.consent, "does": fix.does, "risk": fix.risk, "instructions": list(fix.instructions)}
+def _fix(fix: Fix, instructions: Sequence[str]) -> dict[str, Any]:
+    return {
+        "consent": fix.consent,
+        "does": fix.does,
+        "risk": fix.risk,
+        "offered": fix.offered,
+        "instructions": list(instructions),
+    }
 
 
 def _error(error: ErrorReport) -> dict[str, Any]:

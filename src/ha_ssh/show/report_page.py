@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Consent, Level, StepState
-from ha_ssh.show.words import LEVELS, STATES, clean, ending, folded, listing, sentence, summary
+from ha_ssh.show.words import LEVELS, STATES, clean, ending, folded, listing, sentence, summary, ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,7 +101,7 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
     verdict = finding.verdict
     if finding.level is Level.OK:
         return Item(sign, word, verdict.says, finding.id, seen=verdict.evidence)
-    remedy, instructions = _remedy(verdict.fix) if verdict.fix else (("", ""), ())
+    remedy, instructions = _remedy(verdict.fix, ways(finding)) if verdict.fix else (("", ""), ())
     return Item(
         sign,
         word,
@@ -116,9 +116,9 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
     )
 
 
-def _remedy(fix: Fix) -> tuple[tuple[str, str], tuple[str, ...]]:
+def _remedy(fix: Fix, instructions: tuple[str, ...]) -> tuple[tuple[str, str], tuple[str, ...]]:
     if fix.consent is Consent.TELL or fix.offered:
-        return ("for you to decide" if fix.offered else "for you to do", fix.does), fix.instructions
+        return ("for you to decide" if fix.offered else "for you to do", fix.does), instructions
     risk = f", with `--accept-risk {fix.risk}`" if fix.risk else ""
     return ("remedy", f"{fix.does}: `ha-ssh doctor --fix` does it{risk}"), ()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ha_ssh.core.model import Consent, Level, Scope, StepState
 from ha_ssh.core.risks import RISKS
 from ha_ssh.show.paper import Paper
-from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, folded, introduced, listing, sentence, summary, wrap
+from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, folded, introduced, listing, sentence, summary, ways, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -220,10 +220,9 @@ def _each(texts: Any, width: int) -> list[str]:
 
 
 def _instructions(finding: Finding, width: int) -> list[str]:
-    fix = finding.verdict.fix
     lines = wrap(sentence(finding.verdict.says), width, first="  - ")
-    for instruction in fix.instructions if fix is not None else ():
-        lines += wrap(instruction, width, first="    ")
+    for way in ways(finding):
+        lines += wrap(way, width, first="    ")
     return lines
 
 
@@ -271,7 +270,7 @@ def _finding(finding: Finding, followers: Sequence[Finding], width: int, *, verb
         lines += wrap(finding.verdict.why, width, first="    why: ", rest="      ")
     lines += _evidence(finding, width)
     if finding.verdict.fix is not None:
-        lines += _fix(finding.verdict.fix, width)
+        lines += _fix(finding.verdict.fix, ways(finding), width)
     return lines + _following(followers, width, verbose=verbose)
 
 
@@ -295,11 +294,11 @@ def _following(followers: Sequence[Finding], width: int, *, verbose: bool) -> li
     return lines
 
 
-def _fix(fix: Fix, width: int) -> list[str]:
+def _fix(fix: Fix, instructions: Sequence[str], width: int) -> list[str]:
     if fix.consent is Consent.TELL or fix.offered:
         first = "    for you to decide: " if fix.offered else "    for you to do: "
         lines = wrap(fix.does, width, first=first, rest="      ")
-        for instruction in fix.instructions:
+        for instruction in instructions:
             lines += wrap(instruction, width, first="      - ")
         return lines
     lines = wrap(f"{fix.does}: `ha-ssh doctor --fix` does it", width, first="    fix: ", rest="      ")

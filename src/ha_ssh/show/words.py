@@ -121,6 +121,15 @@ def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     return list(trees.values())
 
 
+def ways(finding: Finding) -> tuple[str, ...]:
+    """Return what a person can do about a finding; an offer is taken by its flag."""
+    fix = finding.verdict.fix
+    if fix is None:
+        return ()
+    taken = (f"`ha-ssh doctor --fix --also {finding.id}` does just this",) if fix.offered else ()
+    return (*taken, *fix.instructions)
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many findings of each severity there are, the worst first."""
     order = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE, Level.OK)

@@ -170,6 +170,8 @@ class Knobs:
     show the very line of a login, by a farewell with line feeds in it), `stranger` (another server that admits nobody); else a
     `DoorState`, such as `not-ssh` or `timeout`, which every connection there meets.
     """
+    too_new: bool = False
+    """What a hardened app offers, no client knows."""
     keys_in_vain: bool = False
     """The apps' own servers refuse every key, for no reason that anybody can see."""
     penalties: bool = True
@@ -835,7 +837,10 @@ class House:
             return DoorState(self.knobs.door)
         if bound and self.foreign:
             return DoorState.OPEN
-        if self.slug_at(port) is not None:
+        if (slug := self.slug_at(port)) is not None:
+            sshd = self.app(slug).sshd
+            if self.knobs.too_new and sshd is not None and sshd.hardened:
+                return DoorState.NO_COMMON
             return DoorState.RESET if self.penalised(source_ip) else DoorState.OPEN
         if bound:
             return DoorState.RESET
