@@ -3,7 +3,8 @@
     python3 tools/system.py demo | test | real
 
 What is missing is installed when that needs nobody's leave (root, or Homebrew); else one message names the command to run.
-A missing program is a failure, never a test skipped in silence.
+An `sshd` that is too old for some tests gets a newer one beside it, in a folder of this project. A missing program is a failure,
+never a test skipped in silence.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import openssh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,8 +56,7 @@ def main(purpose: str) -> int:
     """Install what a purpose lacks, or say what to run; returns an exit code."""
     missing = lacking(purpose)
     if not missing:
-        make_room_for_sshd(purpose)
-        return 0
+        return get_sshd_ready(purpose)
     manager = next(filter(shutil.which, MANAGERS), None)
     if manager is None:
         print(f"Missing: {', '.join(missing)}. Install them by the means of your system, then run this again.", file=sys.stderr)
@@ -67,16 +69,20 @@ def main(purpose: str) -> int:
     print(f"Installing {', '.join(missing)} with {manager} ...", flush=True)
     for command in commands:
         subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-    make_room_for_sshd(purpose)
     if still := lacking(purpose):
         print(f"{manager} ran, but {', '.join(still)} is still missing; its own words are above.", file=sys.stderr)
         return 1
-    return 0
+    return get_sshd_ready(purpose)
+
+
+def folders() -> str:
+    """Return where programs are looked for, as in a PATH."""
+    return f"{os.environ.get('PATH', os.defpath)}:{ELSEWHERE}"
 
 
 def lacking(purpose: str) -> list[str]:
     """Return the programs that a purpose needs and this computer does not have."""
-    path = f"{os.environ.get('PATH', os.defpath)}:{ELSEWHERE}"
+    path = folders()
     return [
         name
         for name in NEEDED[purpose]
@@ -91,10 +97,22 @@ def to_run(manager: str, programs: Iterable[str]) -> list[tuple[str, ...]]:
     return [*before, (*last, *packages)]
 
 
-def make_room_for_sshd(purpose: str) -> None:
-    """Make the folder that Debian's `sshd` insists on when root runs it, which only its service would make."""
-    if "sshd" in NEEDED[purpose] and sys.platform == "linux" and os.geteuid() == 0:
+def get_sshd_ready(purpose: str) -> int:
+    """See to an `sshd` that punishes failed logins, and to what it insists on; returns an exit code."""
+    if "sshd" not in NEEDED[purpose]:
+        return 0
+    if sys.platform == "linux" and os.geteuid() == 0:
+        # Debian's insists on this folder when root runs it, and only its service would make it.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    try:
+        if openssh.find(folders()) is None:
+            print("Fetching a newer OpenSSH server, for the tests alone (once, a few seconds) ...", flush=True)
+            openssh.fetch()
+    except openssh.CannotHave as why:
+        wanted = f"an `sshd` of OpenSSH {'.'.join(map(str, openssh.OLDEST))} or newer on the PATH"
+        print(f"Missing: {wanted}; {why}. Install one, then run this again.", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
