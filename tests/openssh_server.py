@@ -81,6 +81,7 @@ def _write_files(folder: Path, house: House, slug: str, inside: Inside) -> Path:
         "StrictModes no",
         "PidFile none",
         "PrintMotd no",
+        "SetEnv SHLVL=2",  # or bash would read ~/.bashrc first, which is the person's, and slow
         f"AllowTcpForwarding {'local' if sshd.tcp_forwarding else 'no'}",
         "PermitOpen " + " ".join(sorted({f"{host}:{port}" for host, port in inside.reachable.values()})),
         f"ForceCommand exec {sys.executable} -I -S {RELAY} {folder / 'shell'}",
