@@ -2,6 +2,8 @@
 
 It knows real accounts only, so it serves houses whose login name is `root`, for tests that run as root; and it checks no password
 of the settings, since those are not the account's.
+
+`openssh` is one process for each connection, which remembers nobody; `listening` is a server of today that punishes.
 """
 
 from __future__ import annotations
@@ -13,14 +15,22 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openssh import find
+from system import folders
+
+from ha_ssh.core.model import DoorState
+
 if TYPE_CHECKING:
     import socket
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ha_ssh.sim.house import House
     from ha_ssh.sim.inside import Inside
+    from ha_ssh.sim.running import Running
     from ha_ssh.sim.sshd import Answer
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/usr/libexec")
@@ -42,12 +52,7 @@ def openssh(house: House, slug: str, inside: Inside) -> Answer:
 async def _serve(accepted: socket.socket, house: House, slug: str, inside: Inside, folder: Path) -> None:
     config = _write_files(folder, house, slug, inside)
     accepted.setblocking(True)
-    relays: set[asyncio.Task[None]] = set()
-
-    def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        relays.add(asyncio.ensure_future(_relayed(reader, writer, inside, slug)))
-
-    async with await asyncio.start_unix_server(relay, folder / "shell"):
+    async with _shell(folder, inside, slug):
         assert SSHD is not None
         process = await asyncio.create_subprocess_exec(
             SSHD, "-i", "-e", "-f", str(config), stdin=accepted, stdout=accepted, stderr=asyncio.subprocess.PIPE
@@ -60,6 +65,89 @@ async def _serve(accepted: socket.socket, house: House, slug: str, inside: Insid
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+@dataclass
+class Listening:
+    """A real `sshd` that listens in the place of an app's, and what it has logged."""
+
+    folder: Path
+    lines: list[str] = field(default_factory=list)
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def admit_nobody(self) -> dict[Path, str]:
+        """Take every key out of its files, and return what they held; the app's settings stay as they are."""
+        held = {path: path.read_text() for path in self.folder.glob("authorized_keys*")}
+        self.admit(dict.fromkeys(held, ""))
+        return held
+
+    def admit(self, held: Mapping[Path, str]) -> None:
+        """Write keys into its files; it reads them at each login."""
+        for path, text in held.items():
+            path.write_text(text)
+
+    async def until(self, told: Callable[[Sequence[str]], bool]) -> None:
+        """Wait until its lines tell something."""
+        while not told(self.lines):
+            self._more.clear()
+            await self._more.wait()
+
+    def note(self, line: str) -> None:
+        """Keep a line that it has written."""
+        self.lines.append(line)
+        self._more.set()
+
+
+@contextlib.asynccontextmanager
+async def listening(running: Running, slug: str, *settings: str) -> AsyncIterator[Listening]:
+    """Let an `sshd` that punishes failed logins listen on the app's port; `settings` go before those of the app."""
+    server = find(folders())
+    assert server is not None, "run `make test`, or `python3 tools/system.py test`"
+    house, app = running.house, running.house.app(slug)
+    assert app.sshd is not None
+    house.knobs.door = DoorState.REFUSED  # the house itself listens no more
+    running.catch_up()
+    with tempfile.TemporaryDirectory(prefix="sshd-") as folder:
+        config = _write_files(Path(folder), house, slug, running.inside)
+        own = (*server.settings, f"ListenAddress {house.address}", f"Port {app.sshd.port}", *settings)
+        config.write_text("\n".join((*own, config.read_text())))
+        async with _shell(Path(folder), running.inside, slug):
+            process = await asyncio.create_subprocess_exec(
+                server.path, "-D", "-e", "-f", config, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            )
+            here = Listening(Path(folder))
+
+            async def copy() -> None:
+                assert process.stderr is not None
+                async for line in process.stderr:
+                    app.log.append(line.decode().rstrip("\r\n"))
+                    here.note(app.log[-1])
+                here.note("(it has ended)")
+
+            copying = asyncio.ensure_future(copy())
+            try:
+                await here.until(lambda lines: any("Server listening on" in line or "ended" in line for line in lines))
+                assert process.returncode is None, here.lines
+                yield here
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                await process.wait()
+                await copying
+
+
+@contextlib.asynccontextmanager
+async def _shell(folder: Path, inside: Inside, slug: str) -> AsyncIterator[None]:
+    """Let the relay in that `sshd` runs in the place of a shell."""
+    relays: set[asyncio.Task[None]] = set()
+
+    def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relays.add(asyncio.ensure_future(_relayed(reader, writer, inside, slug)))
+
+    async with await asyncio.start_unix_server(relay, folder / "shell"):
+        try:
+            yield
+        finally:
             for task in relays:
                 task.cancel()
             await asyncio.gather(*relays, return_exceptions=True)

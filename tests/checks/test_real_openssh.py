@@ -450,12 +450,6 @@ async def test_a_penalty_is_told_with_the_time_to_wait(tmp_path: Path) -> None:
         assert any("penalty: failed authentication" in line for line in found["port-answers"].verdict.evidence)
 
 
-def test_the_words_of_penalties_name_their_time() -> None:
-    line = "srclimit_penalise: ipv4: new 1.2.3.4/32 active penalty of 105 seconds for penalty: failed authentication"
-    assert logs.penalty_seconds([line, "Server listening on :: port 22."]) == 105
-    assert logs.penalty_seconds([]) is None
-
-
 # ------------------------------------------------------------------------------------------------------- what others meet there
 
 

@@ -15,6 +15,7 @@ from ha_ssh.core.logs import (
     listening,
     logins,
     new_since,
+    penalty_seconds,
     port_disabled,
     refusals,
     starts,
@@ -258,6 +259,10 @@ def test_a_verbose_log_of_the_supervisor_is_understood():
 
 # ------------------------------------------------------------------------------------------------------------- refusals
 
+DEFERRED = "srclimit_penalise: ipv4: new 1.2.3.4/32 deferred penalty of 5 seconds for penalty: failed authentication"
+SHUT_OUT = "srclimit_penalise: 1.2.3.4/32: activating ipv4 penalty of 19 seconds for penalty: failed authentication"
+"""Seen with OpenSSH 10.0 at the level VERBOSE; at INFO it says neither."""
+
 
 @pytest.mark.parametrize(
     ("line", "code", "user"),
@@ -284,12 +289,10 @@ def test_a_verbose_log_of_the_supervisor_is_understood():
         ("Connection closed by authenticating user root 1.2.3.4 port 5 [preauth]", "gave-up", "root"),
         ("Unable to negotiate with 1.2.3.4 port 5: no matching MAC found. Their offer: x [preauth]", "no-common-algorithm", None),
         ("drop connection #0 from [1.2.3.4]:5 on [0.0.0.0]:22 penalty: failed authentication", "penalty", None),
-        (
-            "srclimit_penalise: ipv4: new 1.2.3.4/32 deferred penalty of 5 seconds for penalty: failed authentication",
-            "penalty",
-            None,
-        ),
+        (SHUT_OUT, "penalty", None),
+        ("srclimit_penalise: ipv6: new fd00::7/128 active penalty of 90 seconds for penalty: caused crash", "penalty", None),
         ("drop connection #10 from [1.2.3.4]:5 on [0.0.0.0]:22 past MaxStartups", "busy", None),
+        ("drop connection #10 from [1.2.3.4]:5 on [0.0.0.0]:22 Maxstartups", "busy", None),
         ("refused local port forward: originator 127.0.0.1 port 65535, target 127.0.0.1 port 8123", "forwarding-refused", None),
         ("subsystem request for sftp by user root failed, subsystem not found", "subsystem-failed", "root"),
         ("Authentication refused: bad ownership or modes for directory /etc/ssh", "modes", None),
@@ -307,6 +310,23 @@ def test_a_refusal_is_recognised(line, code, user):
     assert (found.code, found.user, found.line) == (code, user, line)
     assert "None" not in found.says
     assert "{" not in found.says
+
+
+def test_the_time_of_a_penalty_is_that_of_the_address_which_was_shut_out_last():
+    again = SHUT_OUT.replace("19", "105")
+    assert penalty_seconds([DEFERRED], "1.2.3.4") is None
+    assert penalty_seconds([again, SHUT_OUT, DEFERRED, "Server listening on :: port 22."], "1.2.3.4") == 19
+    assert penalty_seconds([SHUT_OUT, again], "1.2.3.4") == 105
+    assert penalty_seconds([SHUT_OUT.replace("19", "19.004")], "1.2.3.4") == 20, "as later versions write it"
+    assert penalty_seconds([SHUT_OUT], "1.2.3.5") is None
+    assert penalty_seconds([SHUT_OUT.replace("19", "9" * 400)], "1.2.3.4") is None, "forged"
+    assert penalty_seconds([SHUT_OUT], None) is None
+    crashed = "srclimit_penalise: ipv6: new fd00::7/128 active penalty of 90 seconds for penalty: caused crash"
+    assert penalty_seconds([crashed, SHUT_OUT], "fd00::7") == 90
+
+
+def test_a_penalty_that_only_counts_is_no_refusal():
+    assert refusals([DEFERRED]) == ()
 
 
 def test_harmless_lines_are_no_refusal():

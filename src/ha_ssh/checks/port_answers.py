@@ -106,10 +106,11 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
     penalty = next((one for one in told if one.code == "penalty"), None)
     where = f"{door.host} port {door.port}"
     if penalty is not None:
-        seconds = logs.penalty_seconds(door.logged) or _LONGEST_PENALTY
+        seconds = logs.penalty_seconds((*_lines(facts, app), *door.logged), penalty.address)
+        about = "" if seconds is None else f"about {_minutes(seconds)}, "
         fix = tell(
             "wait, without trying",
-            f"wait {_minutes(seconds)} at most: each try with a wrong key or password makes it longer",
+            f"wait {about}{_minutes(_LONGEST_PENALTY)} at most: each try with a wrong key or password makes it longer",
             "then look again: `ha-ssh doctor`",
         )
         says = "the SSH server turns this computer away for a while, after failed logins from its address"

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from math import ceil
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.keys import printable
@@ -65,7 +66,11 @@ _OWN_WORDS = re.compile(
 _LISTENING = re.compile(r"Server listening on (?P<address>\S+) port (?P<port>\d+)\.?")
 _START = re.compile(r"s6-rc: info: service s6rc-oneshot-runner: starting|\[s6-init\] making user provided files available")
 _SSHD_START = re.compile(r"Starting the SSH daemon\.\.\.")
-_PENALTY_TIME = re.compile(r"srclimit_penalise: .* of (\d+) seconds")
+_SHUT_OUT = re.compile(
+    r"srclimit_penalise: (?:ipv[46]: new (?P<new>\S+)/\d+ active|(?P<known>\S+)/\d+: activating ipv[46]) penalty"
+    r" of (?P<seconds>\d{1,6}(?:\.\d{1,6})?) seconds for .*"
+)
+"""An address is turned away from now on. A penalty that is `deferred` is none yet: it only counts (seen with OpenSSH 10.0)."""
 _NEW_HOST_KEYS = re.compile(r"Generating host keys\.\.\.|\S+ host key missing, generating one")
 _PORT_DISABLED = re.compile(r"SSH port is disabled\.|No network port is defined in the configuration")
 
@@ -369,12 +374,12 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "penalty",
-        r"srclimit_penalise: .*",
+        _SHUT_OUT.pattern,
         "sshd turns an address away for a while after failed logins",
     ),
     (
         "busy",
-        r"drop connection #\d+ from \[(?P<address>[^\]]*)\]:(?P<port>\d+) on \S+ past (?:Max|PerSource)\w+.*",
+        r"drop connection #\d+ from \[(?P<address>[^\]]*)\]:(?P<port>\d+) on \S+ (?:past )?(?:Max|PerSource)\w+.*",
         "too many connections were waiting to log in at once",
     ),
     ("busy", r"(?:error: )?beginning MaxStartups throttling", "too many connections were waiting to log in at once"),
@@ -413,10 +418,10 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
 """Why sshd let somebody not in: a stable code, the line, and what it means."""
 
 
-def penalty_seconds(lines: Iterable[str]) -> int | None:
-    """Return for how long sshd turns an address away, as far as it says so."""
-    found = [int(match[1]) for line in lines if (match := _PENALTY_TIME.search(line)) is not None]
-    return max(found, default=None)
+def penalty_seconds(lines: Iterable[str], address: str | None) -> int | None:
+    """Return for how long sshd turns this address away, as far as it has said so; logins that ran meanwhile may add to it."""
+    said = filter(None, (_SHUT_OUT.fullmatch(_plain(line)[1]) for line in lines))
+    return next((ceil(float(one["seconds"])) for one in reversed(list(said)) if (one["new"] or one["known"]) == address), None)
 
 
 def made_host_keys(lines: Sequence[str]) -> str | None:
