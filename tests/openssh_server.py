@@ -86,8 +86,8 @@ class Listening:
         for path, text in held.items():
             path.write_text(text)
 
-    async def until(self, told: Callable[[Sequence[str]], bool]) -> None:
-        """Wait until its lines tell something."""
+    async def until(self, told: Callable[[Sequence[str]], object]) -> None:
+        """Wait until its lines tell something (what is returned for them is true)."""
         while not told(self.lines):
             self._more.clear()
             await self._more.wait()
@@ -115,19 +115,19 @@ async def listening(running: Running, slug: str, *settings: str) -> AsyncIterato
             process = await asyncio.create_subprocess_exec(
                 server.path, "-D", "-e", "-f", config, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
             )
-            here = Listening(Path(folder))
+            here, ended = Listening(Path(folder)), "(it has ended)"
 
             async def copy() -> None:
                 assert process.stderr is not None
                 async for line in process.stderr:
                     app.log.append(line.decode().rstrip("\r\n"))
                     here.note(app.log[-1])
-                here.note("(it has ended)")
+                here.note(ended)
 
             copying = asyncio.ensure_future(copy())
             try:
-                await here.until(lambda lines: any("Server listening on" in line or "ended" in line for line in lines))
-                assert process.returncode is None, here.lines
+                await here.until(lambda lines: any("Server listening on" in line or line == ended for line in lines))
+                assert ended not in here.lines, here.lines
                 yield here
             finally:
                 with contextlib.suppress(ProcessLookupError):

@@ -16,12 +16,14 @@ from checks.real_house import real_house
 from checks.scenes import EVERY, bad
 from ha_ssh import engine
 from ha_ssh.core import logs
+from ha_ssh.core.model import SshTrouble
 from ha_ssh.sim.running import serve
+from ha_ssh.world import ssh
 from openssh_server import USABLE, listening
 from servers import ADVANCED, TERMINAL, Key, Profile, new_house, serve_ssh
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
     from pathlib import Path
 
     from checks.real_house import RealHouse
@@ -40,14 +42,40 @@ def roots(found: dict[str, Finding]) -> list[tuple[str, str]]:
     return [(one.id, one.verdict.failure) for one in bad(tuple(found.values())) if one.because is None]
 
 
-async def fail_to_log_in(real: RealHouse) -> None:
-    """Try a wrong key once, as somebody else on this computer."""
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    options = asyncssh.SSHClientConnectionOptions(
-        username="root", client_keys=[key], known_hosts=None, config=[], agent_path=None, preferred_auth="publickey"
-    )
-    with contextlib.suppress(asyncssh.Error, OSError):
-        (await asyncssh.connect(real.running.host, 2222, options=options)).close()
+async def fail_until_shut_out(real: RealHouse, here: Listening) -> None:
+    """Try wrong keys, as somebody else on this computer, until the server hears none any more."""
+    options = asyncssh.SSHClientConnectionOptions(username="root", known_hosts=None, config=[], agent_path=None)
+    shut_out = False
+    while not shut_out:
+        keys = [asyncssh.generate_private_key("ssh-ed25519")]
+        with pytest.raises((asyncssh.Error, OSError)) as refused:
+            await asyncssh.connect(real.running.host, 2222, options=options, client_keys=keys)
+        shut_out = not refused.errisinstance(asyncssh.PermissionDenied)
+    await here.until(dropped)
+
+
+async def knock_until_shut_out(real: RealHouse, here: Listening) -> None:
+    """Connect and never log in, until the server hears it no more."""
+    with pytest.raises(SshTrouble, match="Not allowed at this time"):
+        while True:
+            await ssh.knock(real.running.host, 2222)
+    await here.until(dropped)
+
+
+def dropped(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if line.startswith("drop connection ")]
+
+
+@contextlib.asynccontextmanager
+async def crowd(running: Running) -> AsyncIterator[None]:
+    """Hold connections that say nothing, so many that the server takes no more."""
+    async with contextlib.AsyncExitStack() as stack:
+        first = b"SSH-"
+        while first.startswith(b"SSH-"):
+            reader, writer = await asyncio.open_connection(running.host, 2222)
+            stack.callback(writer.close)
+            first = await reader.readline()
+        yield
 
 
 async def penalties(here: Listening) -> int:
@@ -68,22 +96,20 @@ async def penalties(here: Listening) -> int:
 
 
 def tells_of_penalties(lines: Sequence[str]) -> list[str]:
-    return [line for line in lines if "srclimit" in line or "drop connection" in line]
+    return [line for line in lines if line.startswith("srclimit_")] + dropped(lines)
 
 
 @pytest.mark.parametrize("slug", [TERMINAL, ADVANCED])
 async def test_failed_logins_of_somebody_else_on_this_computer_are_told_as_the_one_cause(tmp_path: Path, slug: str) -> None:
     async with real_house(tmp_path, slug=slug) as real, listening(real.running, slug) as here:
-        while not any("drop connection" in line for line in here.lines):
-            await fail_to_log_in(real)
+        await fail_until_shut_out(real, here)
         before = len(here.lines)
         found = await real.findings()
         assert roots(found) == [("port-answers", "penalties")]
         verdict = found["port-answers"].verdict
-        new = here.lines[before:]
-        assert len(new) == 1, "one connection, and none to see whether it is still so"
-        assert f"the app's log: {new[0]}" in verdict.evidence
-        assert "penalty: failed authentication" in new[0]
+        (new,) = dropped(here.lines[before:])  # one connection, and none to see whether it is still so
+        assert f"the app's log: {new}" in verdict.evidence
+        assert "penalty: failed authentication" in new
         assert any("Not allowed at this time" in line for line in verdict.evidence), "what the server says to us"
         told = logs.penalty_seconds(here.lines, "127.0.0.1")
         wait = str(verdict.fix)
@@ -91,6 +117,26 @@ async def test_failed_logins_of_somebody_else_on_this_computer_are_told_as_the_o
         # For how long, OpenSSH 10.0 tells at the level VERBOSE alone, which is that of the community's app; later ones always do.
         assert told is not None or slug == TERMINAL
         assert told is None or (ALLOWED < told <= ALLOWED + FAILED and f"about {told} seconds" in wait)
+
+
+async def test_what_connects_without_a_login_is_told_from_failed_logins(tmp_path: Path) -> None:
+    costly = "PerSourcePenalties noauth:8"  # or it would take sixteen of them
+    async with real_house(tmp_path) as real, listening(real.running, TERMINAL, costly) as here:
+        await knock_until_shut_out(real, here)
+        found = await real.findings()
+        assert roots(found) == [("port-answers", "penalties")]
+        assert "after connections without a login" in found["port-answers"].verdict.says
+        assert "penalty: connections without attempting authentication" in str(found["port-answers"].verdict.evidence)
+
+
+async def test_a_crowd_is_told_from_a_penalty_and_from_a_server_that_died(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real, listening(real.running, TERMINAL, "MaxStartups 2") as here:
+        real.app.log.clear()  # as where strangers have filled it: no word is left of the server's start
+        async with crowd(real.running):
+            found = await real.findings()
+            assert roots(found) == [("port-answers", "kex-closed")]
+            assert "too many others wait" in found["port-answers"].verdict.says
+            assert set(found["port-answers"].verdict.evidence) & set(dropped(here.lines))
 
 
 async def test_looking_earns_no_penalty_and_failing_not_too_much_of_it(tmp_path: Path) -> None:
@@ -107,6 +153,7 @@ async def test_looking_earns_no_penalty_and_failing_not_too_much_of_it(tmp_path:
         for number in (1, 2):
             assert (await real.findings())["login-works"].verdict.failure
             assert await penalties(here) == number * FAILED < ALLOWED
+        await here.until(tells_of_penalties)
         assert len(tells_of_penalties(here.lines)) == 1, "the first is put on record, and none shuts anybody out"
         here.admit(keys)
         assert roots(await real.findings()) == [], "who has put it right gets in at once"
@@ -117,29 +164,21 @@ async def test_looking_earns_no_penalty_and_failing_not_too_much_of_it(tmp_path:
 
 
 async def call(running: Running, says: bytes) -> None:
-    """Say something else than SSH, and hang up."""
-    _, writer = await asyncio.open_connection(running.host, 2222)
-    writer.write(says)
+    """Say something else than SSH, or nothing, and hang up."""
+    reader, writer = await asyncio.open_connection(running.host, 2222)
+    assert (await reader.readline()).startswith(b"SSH-")
+    if says:
+        writer.write(says)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
     writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-
-
-async def crowd(running: Running) -> None:
-    """Make connections that say nothing until the server takes no more."""
-    async with contextlib.AsyncExitStack() as stack:
-        first = b"SSH-"
-        while first.startswith(b"SSH-"):
-            reader, writer = await asyncio.open_connection(running.host, 2222)
-            stack.callback(writer.close)
-            first = await reader.readline()
 
 
 async def test_the_words_of_a_server_of_today_are_understood(tmp_path: Path) -> None:
     ours, other, third = (Key.make(tmp_path / name) for name in ("ours", "other", "third"))
     house = new_house()
     serve_ssh(house, ours.line)
-    settings = ("PerSourcePenalties no", "LogLevel VERBOSE", "MaxAuthTries 2", "MaxStartups 3")
+    settings = ("PerSourcePenalties no", "LogLevel VERBOSE", "MaxAuthTries 2")
     async with serve(house) as running, listening(running, TERMINAL, *settings) as here:
 
         async def told(deed: Awaitable[object], end: str) -> list[str]:
@@ -148,20 +187,19 @@ async def test_the_words_of_a_server_of_today_are_understood(tmp_path: Path) -> 
             await here.until(lambda lines: any(re.match(end, line) for line in lines[before:]))
             return [one.code for one in logs.refusals(here.lines[before:])]
 
-        def ssh(key: Key, *options: str, user: str = "root") -> Awaitable[object]:
+        def login(key: Key, *options: str, user: str = "root") -> Awaitable[object]:
             return Profile(tmp_path).ssh(running, key, *options, "true", user=user)
 
-        assert await told(ssh(ours), "Disconnected from user root") == []
-        (login,) = logs.accepted(here.lines[: next(i for i, line in enumerate(here.lines) if "Starting session" in line)])
-        assert (login.user, login.kind, login.fingerprint) == ("root", "ED25519", ours.fingerprint)
-        assert login.address == "127.0.0.1"
+        assert await told(login(ours), "Disconnected from user root") == []
+        (seen,) = logs.accepted(here.lines[: next(i for i, line in enumerate(here.lines) if "Starting session" in line)])
+        assert (seen.user, seen.kind, seen.fingerprint) == ("root", "ED25519", ours.fingerprint)
+        assert seen.address == "127.0.0.1"
         assert [one.port for one in logs.listening(here.lines)] == [2222]
         left = "Connection closed by (authenticating|invalid) user"
-        assert await told(ssh(other), left) == ["key-refused", "gave-up"]
-        assert await told(ssh(ours, user="nobody-here"), left) == ["wrong-user", "gave-up"]
-        assert await told(ssh(ours, user="nobody"), left) == ["wrong-user", "gave-up"]
-        assert await told(ssh(other, "-i", str(third.path)), "Disconnecting") == ["key-refused"] * 2 + ["too-many"] * 2
-        assert await told(ssh(ours, "-oKexAlgorithms=diffie-hellman-group14-sha1"), "Unable") == ["no-common-algorithm"]
+        assert await told(login(other), left) == ["key-refused", "gave-up"]
+        assert await told(login(ours, user="nobody-here"), left) == ["wrong-user", "gave-up"]
+        assert await told(login(ours, user="nobody"), left) == ["wrong-user", "gave-up"]
+        assert await told(login(other, "-i", str(third.path)), "Disconnecting") == ["key-refused"] * 2 + ["too-many"] * 2
+        assert await told(login(ours, "-oKexAlgorithms=diffie-hellman-group14-sha1"), "Unable") == ["no-common-algorithm"]
         assert await told(call(running, b""), "Connection closed") == ["not-ssh"]
         assert await told(call(running, b"GET / HTTP/1.1\r\n\r\n"), "banner exchange") == ["not-ssh", "not-ssh"]
-        assert set(await told(crowd(running), "drop connection")) == {"busy"}

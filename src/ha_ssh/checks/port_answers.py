@@ -108,12 +108,15 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
     if penalty is not None:
         seconds = logs.penalty_seconds((*_lines(facts, app), *door.logged), penalty.address)
         about = "" if seconds is None else f"about {_minutes(seconds)}, "
+        idle = "without attempting authentication" in penalty.line
         fix = tell(
             "wait, without trying",
             f"wait {about}{_minutes(_LONGEST_PENALTY)} at most: each try with a wrong key or password makes it longer",
+            *(["find what connects again and again and never logs in: a watch on the port, a scan, a script"] if idle else []),
             "then look again: `ha-ssh doctor`",
         )
-        says = "the SSH server turns this computer away for a while, after failed logins from its address"
+        earned = "connections without a login" if idle else "failed logins"
+        says = f"the SSH server turns this computer away for a while, after {earned} from its address"
         return wrong(says, _PENALTY, str(door.message), f"the app's log: {penalty.line}", fix=fix, failure="penalties")
     if any(one.code == "busy" for one in told):
         fix = tell("try again in a minute", "if the port is open to the internet, close it: strangers keep it busy")
@@ -138,7 +141,7 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
     return wrong(f"{where} closes the connection at once", CHECK.why, str(door.message), fix=fix, failure="kex-closed")
 
 
-_PENALTY = "an SSH server makes an address wait that has failed to log in; waiting is all that helps"
+_PENALTY = "an SSH server makes an address wait that fails to log in, or does not try; waiting is all that helps"
 
 
 def _minutes(seconds: int) -> str:
