@@ -78,8 +78,9 @@ async def door(folder: Path, **how):
     kinds = ("ssh-ed25519", "ecdsa-sha2-nistp256")
     host_keys = [asyncssh.generate_private_key(kind) for kind in kinds]
     options = {name: how.pop(name) for name in ("kex_algs", "send_server_host_keys") if name in how}
+    kind = how.pop("server", Door)
     server = await asyncssh.create_server(
-        lambda: Door(**how),
+        lambda: kind(**how),
         HERE,
         0,
         server_host_keys=host_keys,
@@ -213,7 +214,82 @@ async def test_a_server_that_takes_passwords_only_is_given_none(tmp_path, key):
 
 async def test_too_many_failures_are_told_from_a_refusal(tmp_path, key):
     async with sshd(tmp_path / "sshd", "MaxAuthTries 1") as server:
-        assert (await trouble(server.port, key, user=ME)).state is DoorState.TOO_MANY
+        met = await trouble(server.port, key, user=ME)
+        assert met.state is DoorState.DENIED, "our one key was judged, and was one too many"
+        assert "Too many authentication failures" in met.message
+
+    class Impatient(Door):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.conn = conn
+
+        def begin_auth(self, username: str) -> bool:
+            self.conn.disconnect(2, "Too many authentication failures")
+            return True
+
+    async with door(tmp_path, keys=public(key), server=Impatient) as (port, _):
+        assert (await trouble(port, key)).state is DoorState.TOO_MANY
+
+
+async def test_a_server_that_wants_a_second_factor_has_taken_the_key(tmp_path, key):
+    two = ("AuthenticationMethods publickey,password", "PasswordAuthentication yes")
+    async with sshd(tmp_path / "sshd", *two) as server:
+        assert (await trouble(server.port, key, user=ME)).state is DoorState.DENIED
+        server.authorise(public(key))
+        met = await trouble(server.port, key, user=ME)
+        assert (met.state, met.methods) == (DoorState.SECOND_FACTOR, ("publickey",))
+        assert "password" in met.message
+        assert "Partial publickey" in server.log
+
+
+async def test_a_server_that_lets_in_and_cuts_off_is_named_for_it(tmp_path, key):
+    async with sshd(tmp_path / "sshd", "PermitRootLogin forced-commands-only") as server:
+        server.authorise(public(key))
+        if ME == "root":
+            assert (await trouble(server.port, key)).state in {DoorState.CUT, DoorState.DENIED}
+
+    class Closing(Door):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.conn = conn
+
+        def auth_completed(self) -> None:
+            self.conn.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "going down for maintenance")
+
+    async with door(tmp_path, keys=public(key), server=Closing) as (port, _):
+        met = await trouble(port, key)
+        assert met.state is DoorState.CUT
+        assert "going down for maintenance" in met.message
+
+
+async def test_what_the_server_says_to_whoever_logs_in_is_kept(tmp_path, key):
+    (tmp_path / "banner").write_text("Your access is suspended\n")
+    async with sshd(tmp_path / "sshd", f"Banner {tmp_path / 'banner'}") as server:
+        assert (await trouble(server.port, key, user=ME)).said == "Your access is suspended"
+
+
+def certify(authority: Path, public_key: Path) -> None:
+    command = ["ssh-keygen", "-q", "-h", "-s", authority, "-I", "house", public_key]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+async def test_a_host_certificate_is_no_hindrance(tmp_path, key):
+    """Whoever knows its authority is served by it; the key that it is for is what we look at."""
+    async with sshd(tmp_path / "sshd") as server:
+        keygen(tmp_path / "ca")
+        certify(tmp_path / "ca", server.folder / "host_ed25519.pub")
+    settings = f"HostCertificate {server.folder}/host_ed25519-cert.pub"
+    async with sshd(tmp_path / "other", settings, f"HostKey {server.folder}/host_ed25519") as certified:
+        certified.authorise(public(key))
+        async with ssh.open_session(HERE, certified.port, ME, str(key), None) as session:
+            assert session.host_key in server.host_keys() | certified.host_keys()
+
+
+async def test_a_command_that_never_stops_talking_is_cut_short(tmp_path, key):
+    async with sshd(tmp_path / "sshd") as server:
+        server.authorise(public(key))
+        async with ssh.open_session(HERE, server.port, ME, str(key), None) as session, asyncio.timeout(20):
+            ran = await session.run("yes")
+            assert len(ran.out) >= ssh._MOST_SAID
+            assert (await session.run("echo still here")).out == "still here\n"
 
 
 async def test_no_encryption_in_common(tmp_path, key):
@@ -246,10 +322,39 @@ async def test_no_way_there(key):
 async def test_a_server_that_says_nothing(key):
     with socket.create_server((HERE, 0)) as silent:
         met = await trouble(silent.getsockname()[1], key, **SHORT)
-        assert (met.state, met.banner) == (DoorState.TIMEOUT, "")
+        assert (met.state, met.banner) == (DoorState.SILENT, "")
         with pytest.raises(SshTrouble) as caught:
             await ssh.knock(HERE, silent.getsockname()[1], limit=0.1)
-        assert caught.value.state is DoorState.TIMEOUT
+        assert caught.value.state is DoorState.SILENT
+
+
+async def test_a_server_that_falls_silent_after_its_greeting(key):
+    async with greeting(b"SSH-2.0-OpenSSH_10.0\r\n") as port:
+        met = await trouble(port, key, **SHORT, quiet_limit=0.1)
+        assert (met.state, met.banner) == (DoorState.STALLED, "SSH-2.0-OpenSSH_10.0")
+
+
+async def test_a_tarpit_is_not_waited_for(key):
+    async with greeting(b"a line\r\n") as port:
+        met = await trouble(port, key, **SHORT)
+        assert met.state is DoorState.NOT_SSH
+        assert "a line" in met.message
+
+
+@contextlib.asynccontextmanager
+async def greeting(words: bytes):
+    """A server that says something and then nothing more."""
+    writers = []
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(words)
+
+    server = await asyncio.start_server(serve, HERE, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        for writer in writers:
+            writer.close()
 
 
 @pytest.fixture
@@ -297,7 +402,7 @@ async def saying(words: bytes, *, reset: bool = False):
         (b"220 ftp ready\r\n", False, DoorState.NOT_SSH),
         (b"\x16\x03\x01\x02", False, DoorState.NOT_SSH),
         (b"SSH-2.0-dropbear_2022.83\r\n", False, DoorState.LOST),
-        (b"SSH-1.5-old\r\n", False, DoorState.LOST),
+        (b"SSH-1.5-old\r\n", False, DoorState.NO_COMMON),
     ],
 )
 async def test_other_answers(key, words, reset, state):

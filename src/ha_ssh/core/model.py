@@ -672,12 +672,21 @@ class DoorState(StrEnum):
     UNRESOLVED = "unresolved"
     REFUSED = "refused"
     TIMEOUT = "timeout"
+    """Nothing came back: no connection was made."""
+    SILENT = "silent"
+    """It took the connection, and said nothing."""
+    STALLED = "stalled"
+    """It began to speak SSH, and then said nothing more."""
     UNREACHABLE = "unreachable"
     RESET = "reset"
     """Closed or reset before a banner."""
     NOT_SSH = "not-ssh"
     NO_COMMON = "no-common-algorithm"
     DENIED = "denied"
+    SECOND_FACTOR = "second-factor"
+    """It took our key, and wants something else besides."""
+    CUT = "cut"
+    """It let us in, and then ended the connection."""
     TOO_MANY = "too-many"
     LOST = "lost"
     BROKEN_KEY = "broken-key"
@@ -719,7 +728,15 @@ class SshTrouble(Exception):
     """An SSH connection that did not end in a session: what it met, in which words, and what was learnt until then."""
 
     def __init__(
-        self, state: DoorState, message: str, *, banner: str = "", host_key: str = "", methods: Sequence[str] | None = None
+        self,
+        state: DoorState,
+        message: str,
+        *,
+        banner: str = "",
+        host_key: str = "",
+        methods: Sequence[str] | None = None,
+        said: str = "",
+        source_port: int = 0,
     ) -> None:
         super().__init__(message)
         self.state = state
@@ -727,6 +744,10 @@ class SshTrouble(Exception):
         self.banner = banner
         self.host_key = host_key
         self.methods = None if methods is None else tuple(methods)
+        self.said = said
+        """The server's own words to whoever logs in, where it had some."""
+        self.source_port = source_port
+        """Our port of the connection, as we see it; 0 where there was none."""
 
 
 class Session(Protocol):
@@ -742,6 +763,11 @@ class Session(Protocol):
     """The ways to authenticate that the server offered."""
     source_port: int
     """Our port of this connection, as we see it."""
+
+    @property
+    def ended(self) -> str:
+        """Why the server has ended it, in its own words where it had some; empty while it is open."""
+        ...
 
     async def run(self, command: str, *, limit: float = 15.0) -> Ran:
         """Run a command without a terminal; `limit` in seconds."""

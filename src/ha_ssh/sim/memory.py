@@ -354,6 +354,7 @@ class MemorySession:
     source_port: int
     alive: Callable[[], None]
     inside: Inside
+    ended: str = ""
 
     async def sftp(self) -> str:
         """Say why SFTP does not open."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import importlib
+import os
 import re
 import socket
 import threading
@@ -24,6 +25,10 @@ CONNECT_LIMIT = 5.0
 """Seconds until a server must have taken the connection and said its first word."""
 LOGIN_LIMIT = 12.0
 """Seconds from there to the end of the login; small computers take their time over the mathematics."""
+QUIET_LIMIT = 6.0
+"""Seconds after which a server that says nothing more in the middle of a login is given up."""
+_MOST_SAID = 1 << 20
+"""Bytes that are read of what a command prints: a login shell may never come to an end."""
 _KEYS_LIMIT = 4.0
 _HEARD = 255
 """How much of a server's first words is kept; a banner is no longer (RFC 4253, 4.2)."""
@@ -63,20 +68,27 @@ async def open_session(
     *,
     connect_limit: float = CONNECT_LIMIT,
     login_limit: float = LOGIN_LIMIT,
+    quiet_limit: float = QUIET_LIMIT,
 ) -> AsyncIterator[SshSession]:
     """Log in with exactly this key, once, asking no agent and reading none of the user's files; raises `SshTrouble`."""
+    import asyncssh
+
     key = await asyncio.to_thread(_load_key, identity_path, passphrase)
     guest = _Guest(key)
-    wire = _Wire(connect_limit)
+    wire = _Wire(connect_limit, quiet_limit)
+    where = f"{host}:{port}"
     try:
         async with asyncio.timeout(connect_limit + login_limit):
             connection = await _connect(host, port, user, guest, wire)
-    except Exception as error:
-        met = TimeoutError() if wire.silent else error
-        raise _trouble(met, f"{host}:{port}", wire.first_line(), guest) from error
+    except (asyncssh.Error, OSError, UnicodeError) as error:
+        raise _trouble(TimeoutError() if wire.given_up else error, where, wire, guest) from error
+    finally:
+        wire.watches = False
     try:
         await guest.all_host_keys(connection)
-        yield SshSession(connection, wire.first_line(), guest)
+        if guest.ended is not None:
+            raise _trouble(guest.ended, where, wire, guest)
+        yield SshSession(connection, wire, guest)
     finally:
         connection.close()
         with contextlib.suppress(TimeoutError):  # a server that will not part is left alone
@@ -86,23 +98,23 @@ async def open_session(
 
 async def knock(host: str, port: int, *, limit: float = CONNECT_LIMIT) -> str:
     """Read the banner of an SSH server, once, without logging in; raises `SshTrouble`."""
-    heard = b""
+    heard = _Heard()
     try:
         async with asyncio.timeout(limit):
             await _known_name(host)
             reader, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=0.25)
+            heard.source_port = int(writer.get_extra_info("sockname")[1])
             try:
                 writer.write(b"SSH-2.0-ha-ssh\r\n")  # makes a web server speak up at once
-                while b"\n" not in heard and len(heard) < _HEARD and (more := await reader.read(_HEARD)):
-                    heard += more
+                while not heard.banner and heard.has_room and (more := await reader.read(_HEARD)):
+                    heard.add(more)
             finally:
                 writer.close()
-    except Exception as error:
-        raise _trouble(error, f"{host}:{port}", _first_line(heard), None) from error
-    banner = _first_line(heard)
-    if not banner.startswith("SSH-"):
-        raise _trouble(ConnectionResetError(), f"{host}:{port}", banner, None)
-    return banner
+    except (OSError, UnicodeError) as error:
+        raise _trouble(error, f"{host}:{port}", heard, None) from error
+    if not heard.banner:
+        raise _trouble(ConnectionResetError(), f"{host}:{port}", heard, None)
+    return heard.banner
 
 
 async def _known_name(host: str) -> None:
@@ -115,13 +127,19 @@ async def _known_name(host: str) -> None:
 class SshSession:
     """A login that is held open (`Session` of the model)."""
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, banner: str, guest: _Guest) -> None:
+    def __init__(self, connection: asyncssh.SSHClientConnection, heard: _Heard, guest: _Guest) -> None:
         self._connection = connection
-        self.banner = banner
+        self._guest = guest
+        self.banner = heard.banner
         self.host_key = guest.host_key
         self.host_keys = tuple(dict.fromkeys((guest.host_key, *guest.announced)))
         self.methods = guest.methods or ("none",)
-        self.source_port = int(connection.get_extra_info("sockname")[1])
+        self.source_port = heard.source_port
+
+    @property
+    def ended(self) -> str:
+        """Why the server has ended the connection; empty while it is open."""
+        return "" if self._guest.ended is None else _why_ended(self._guest.ended)
 
     async def run(self, command: str, *, limit: float = 15.0) -> Ran:
         """Run a command without a terminal; raises `SshTrouble` when there is no end to it within `limit` seconds."""
@@ -129,13 +147,18 @@ class SshSession:
 
         try:
             async with asyncio.timeout(limit):
-                done = await self._connection.run(command, stdin=asyncssh.DEVNULL, errors="replace")
+                process = await self._connection.create_process(command, stdin=asyncssh.DEVNULL, encoding=None)
+                try:
+                    out, err = await asyncio.gather(*(_all_of(each, process.close) for each in (process.stdout, process.stderr)))
+                    await process.wait_closed()
+                finally:
+                    process.close()
         except TimeoutError:
             raise self._no_end(DoorState.TIMEOUT, f"`{command}` did not end within {limit:g} s") from None
         except (asyncssh.Error, OSError) as error:
             raise self._no_end(DoorState.LOST, f"`{command}` could not be run: {error}") from error
-        code = 255 if done.exit_status is None else done.exit_status
-        return Ran(code=code, out=cast("str", done.stdout), err=cast("str", done.stderr))
+        code = 255 if process.exit_status is None else process.exit_status
+        return Ran(code=code, out=out.decode("utf-8", "replace"), err=err.decode("utf-8", "replace"))
 
     async def sftp(self, *, limit: float = 8.0) -> str:
         """Open SFTP and close it again; return why it does not open, empty where it does."""
@@ -175,19 +198,61 @@ class SshSession:
 # ------------------------------------------------------------------------------------------------------------ connecting
 
 
-class _Wire(asyncio.Protocol):
-    """Stands between the socket and asyncssh and remembers the server's first words, whatever they are."""
+async def _all_of(stream: asyncssh.SSHReader[bytes], stop: Callable[[], None]) -> bytes:
+    """Read a stream to its end; one that has none is left when enough was read, and its command is stopped."""
+    said = bytearray()
+    while more := await stream.read(65536):
+        said += more
+        if len(said) >= _MOST_SAID:
+            stop()
+            break
+    return bytes(said)
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self._heard = b""
-        self._inner: Any = None
-        self.silent = False
-        """True when the server took the connection and then said nothing."""
 
+class _Heard:
+    """The server's first words, whatever they are."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self.source_port = 0
+        """Our port of the connection; 0 until there is one."""
+
+    def add(self, more: bytes) -> None:
+        """Take in what came."""
+        if self.has_room:
+            self._bytes += more[:_HEARD]
+
+    @property
+    def has_room(self) -> bool:
+        """True while the banner may still come: it ends, and lines before it do too."""
+        return not self.banner and len(self._bytes) < _MOST_SAID
+
+    @property
+    def banner(self) -> str:
+        """The server's version line, which other lines may precede (RFC 4253, 4.2); empty until it is whole."""
+        lines = self._bytes.split(b"\n")[:-1]
+        return next((_printable(line) for line in lines if line.startswith(b"SSH-")), "")
+
+    @property
     def first_line(self) -> str:
-        """Return the banner, or the first line of what is none; empty if nothing was heard."""
-        return _first_line(self._heard)
+        """The banner, or the first line of what is none; empty if nothing was heard."""
+        lines = self._bytes.splitlines()
+        return self.banner or next((said for line in lines if (said := _printable(line))), "")
+
+
+class _Wire(_Heard, asyncio.Protocol):
+    """Stands between the socket and asyncssh, hears what comes first, and gives a server up that falls silent."""
+
+    def __init__(self, limit: float, quiet: float) -> None:
+        super().__init__()
+        self._limit = limit
+        self._quiet = quiet
+        self._last = 0.0
+        self._inner: Any = None
+        self.watches = True
+        """True until the login is over."""
+        self.given_up = False
+        """True when the server was silent for too long."""
 
     async def create_connection(self, factory: Callable[[], Any], host: str, port: int) -> tuple[asyncio.BaseTransport, Any]:
         """Connect to whichever address of the host answers first, as asyncssh asks of a tunnel."""
@@ -196,20 +261,37 @@ class _Wire(asyncio.Protocol):
         async with asyncio.timeout(self._limit):
             await _known_name(host)
             transport, _ = await loop.create_connection(lambda: self, host, port, happy_eyeballs_delay=0.25)
-        loop.call_later(self._limit, self._mind_silence, transport)
+        self.source_port = int(transport.get_extra_info("sockname")[1])
+        loop.call_later(self._limit, self._mind_the_banner, transport)
         return transport, self._inner
 
+    def _mind_the_banner(self, transport: asyncio.WriteTransport) -> None:
+        """Give up who has not said by now that he speaks SSH."""
+        if not self.banner:
+            self._give_up(transport)
+        else:
+            self._mind_silence(transport)
+
     def _mind_silence(self, transport: asyncio.WriteTransport) -> None:
-        if not self._heard and not transport.is_closing():
-            self.silent = True
+        """Give up who has said nothing for too long; look again when that could be."""
+        loop = asyncio.get_running_loop()
+        left = self._last + self._quiet - loop.time()
+        if left <= 0:
+            self._give_up(transport)
+        elif self.watches:
+            loop.call_later(left, self._mind_silence, transport)
+
+    def _give_up(self, transport: asyncio.WriteTransport) -> None:
+        if self.watches and not transport.is_closing():
+            self.given_up = True
             transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if len(self._heard) < _HEARD:
-            self._heard += data[:_HEARD]
+        self._last = asyncio.get_running_loop().time()
+        self.add(data)
         self._inner.data_received(data)
 
     def eof_received(self) -> None:
@@ -235,11 +317,32 @@ class _Guest:
         self.methods: tuple[str, ...] | None = None
         self.announced: tuple[str, ...] = ()
         self._told = asyncio.Event()
+        self.said = ""
+        """What the server says to whoever logs in."""
+        self.in_ = False
+        """True once the server has let us in."""
+        self.ended: Exception | None = None
+        """How the server ended the connection."""
+        self.further: tuple[str, ...] = ()
+        """What the server asks for once it has taken our key; empty where the key is enough, or was refused."""
+        self._refused = False
+
+    @property
+    def offered(self) -> bool:
+        """True once the server has been shown the key."""
+        return not self._keys
 
     def next_key(self) -> asyncssh.SSHKey | None:
-        """Give the key the first time, nothing afterwards."""
+        """Give the key the first time, nothing afterwards: who asks again has refused it."""
         self.note_methods()
+        self._refused = self.offered
         return self._keys.pop() if self._keys else None
+
+    def asked_for_more(self) -> None:
+        """Note that another way is asked for; right after our key, it is one beside the key (RFC 4252, 5.1)."""
+        self.note_methods()
+        if self.connection is not None and self.offered and not self._refused:
+            self.further = self.further or tuple(self.connection.get_server_auth_methods())
 
     def note_methods(self) -> None:
         """Note the ways in that the server offered before we tried any."""
@@ -287,10 +390,20 @@ async def _connect(host: str, port: int, user: str, guest: _Guest, wire: _Wire) 
             return guest.next_key()
 
         def password_auth_requested(self) -> None:
-            guest.note_methods()
+            guest.asked_for_more()
 
         def kbdint_auth_requested(self) -> None:
-            guest.note_methods()
+            guest.asked_for_more()
+
+        def auth_banner_received(self, msg: str, lang: str) -> None:
+            del lang
+            guest.said = _printable(msg.encode())
+
+        def auth_completed(self) -> None:
+            guest.in_ = True
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            guest.ended = exc or ConnectionResetError()
 
     return await asyncssh.connect(
         host,
@@ -300,6 +413,7 @@ async def _connect(host: str, port: int, user: str, guest: _Guest, wire: _Wire) 
         username=user,
         config=None,
         known_hosts=([], [], []),  # empty, not None: only then are announced keys proven
+        server_host_key_algs="-*cert*",  # a certificate proves a host to who knows its authority; we look at the key itself
         server_host_keys_handler=guest.note_announced,
         x509_trusted_certs=None,
         x509_trusted_cert_paths=[],
@@ -333,32 +447,46 @@ def _public(key: asyncssh.SSHKey) -> str:
 # -------------------------------------------------------------------------------------------------------------- troubles
 
 
-def _trouble(error: Exception, where: str, heard: str, guest: _Guest | None) -> SshTrouble:
+def _trouble(error: Exception, where: str, heard: _Heard, guest: _Guest | None) -> SshTrouble:
     """Say what a failed connection met; the first row that fits counts."""
-    state, message = _meaning(error, where, heard)
+    state, message = _meaning(error, where, heard, guest)
     return SshTrouble(
         state,
         message,
-        banner=heard if heard.startswith("SSH-") else "",
+        banner=heard.banner,
         host_key=guest.host_key if guest else "",
         methods=guest.methods if guest else None,
+        said=guest.said if guest else "",
+        source_port=heard.source_port,
     )
 
 
-def _meaning(error: Exception, where: str, heard: str) -> tuple[DoorState, str]:
+def _meaning(error: Exception, where: str, heard: _Heard, guest: _Guest | None) -> tuple[DoorState, str]:
     if isinstance(error, socket.gaierror | UnicodeError):
         return DoorState.UNRESOLVED, f"the name in `{where}` is not known to this computer"
-    if heard and not heard.startswith("SSH-"):
-        if heard.startswith(_TURNED_AWAY):
-            return DoorState.RESET, f"`{where}` turned us away for now: {heard}"
-        return DoorState.NOT_SSH, f"what answers at `{where}` is no SSH server; it said: {heard}"
+    if guest is not None and guest.in_:
+        return DoorState.CUT, f"`{where}` let us in and then ended the connection: {_why_ended(error)}"
+    said = heard.first_line
+    if said and not said.startswith("SSH-"):
+        if said.startswith(_TURNED_AWAY):
+            return DoorState.RESET, f"`{where}` turned us away for now: {said}"
+        return DoorState.NOT_SSH, f"what answers at `{where}` is no SSH server; it said: {said}"
     if isinstance(error, TimeoutError):
-        return DoorState.TIMEOUT, _too_slow(where, heard)
-    if heard:
-        return _meaning_of_asyncssh(error, where)
+        return _silence(where, heard)
+    if said:
+        return _meaning_of_asyncssh(error, where, said, guest)
     if isinstance(error, OSError) and not isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
         return _meaning_of_errno(error, where)
     return DoorState.RESET, f"`{where}` took the connection and closed it without a word"
+
+
+def _silence(where: str, heard: _Heard) -> tuple[DoorState, str]:
+    """Tell by how far it came which silence it was."""
+    if heard.first_line:
+        return DoorState.STALLED, f"`{where}` began to speak SSH ({heard.first_line}), and then said nothing more"
+    if heard.source_port:
+        return DoorState.SILENT, f"`{where}` took the connection, and said nothing"
+    return DoorState.TIMEOUT, f"`{where}` did not answer in time"
 
 
 def _meaning_of_errno(error: OSError, where: str) -> tuple[DoorState, str]:
@@ -367,34 +495,38 @@ def _meaning_of_errno(error: OSError, where: str) -> tuple[DoorState, str]:
     if numbers & {errno.ECONNREFUSED, 1225, 10061}:
         return DoorState.REFUSED, f"nothing listens at `{where}`: connection refused"
     if numbers & {errno.ETIMEDOUT, 10060}:
-        return DoorState.TIMEOUT, _too_slow(where, "")
+        return DoorState.TIMEOUT, f"`{where}` did not answer in time"
     if numbers & {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, 10054}:
         return DoorState.RESET, f"`{where}` took the connection and closed it without a word"
-    return DoorState.UNREACHABLE, f"no way leads to `{where}`: {(error.strerror or str(error)).lower()}"
+    why = ", ".join(os.strerror(number) for number in sorted(numbers)) or str(error)
+    return DoorState.UNREACHABLE, f"no way leads to `{where}`: {why.lower()}"
 
 
-def _meaning_of_asyncssh(error: Exception, where: str) -> tuple[DoorState, str]:
+def _meaning_of_asyncssh(error: Exception, where: str, banner: str, guest: _Guest | None) -> tuple[DoorState, str]:
     """Read an error of the protocol itself."""
     import asyncssh
 
+    if banner.startswith("SSH-1.") and not banner.startswith("SSH-1.99"):
+        return DoorState.NO_COMMON, f"`{where}` speaks SSH 1 only ({banner}), which nobody should speak any more"
     if isinstance(error, asyncssh.KeyExchangeFailed):
         return DoorState.NO_COMMON, f"`{where}` and we have no way of encryption in common: {error.reason}"
     if isinstance(error, asyncssh.PermissionDenied):
+        if guest is not None and guest.further:
+            return DoorState.SECOND_FACTOR, f"`{where}` took this key, and wants more besides: {', '.join(guest.further)}"
         return DoorState.DENIED, f"`{where}` did not take this key for this user"
     if isinstance(error, asyncssh.DisconnectError) and "too many authentication failures" in error.reason.lower():
+        if guest is not None and guest.offered:
+            return DoorState.DENIED, f"`{where}` did not take this key for this user, and ended the connection: {error.reason}"
         return DoorState.TOO_MANY, f"`{where}` ended the connection: {error.reason}"
     return DoorState.LOST, f"the connection to `{where}` broke: {error}"
 
 
-def _too_slow(where: str, heard: str) -> str:
-    if heard:
-        return f"`{where}` began to speak SSH, but the login took too long"
-    return f"`{where}` did not answer in time"
+def _why_ended(error: Exception) -> str:
+    """Return the server's reason, else what the connection met."""
+    reason = str(getattr(error, "reason", "") or error)
+    return _printable(reason.encode()) or "without a word"
 
 
-def _first_line(heard: bytes) -> str:
-    """Return the banner, which other lines may precede (RFC 4253, 4.2), else the first line that was said; printable."""
-    lines = [line.strip() for line in heard.decode("utf-8", "replace").splitlines()]
-    banner = next((line for line in lines if line.startswith("SSH-")), None)
-    first = banner if banner is not None else next((line for line in lines if line), "")
-    return "".join(letter if letter.isprintable() else "?" for letter in first)[:120]
+def _printable(line: bytes) -> str:
+    text = line.decode("utf-8", "replace").strip()
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:120]
