@@ -36,6 +36,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not isinstance(shown, Inside):
         return unknown("what the app has for copying was not seen", CHECK.why)
     rsync = "rsync" in shown.programs
+    if not app.seen:
+        return _unseen(shown, rsync=rsync)
     if app.serving.sftp and shown.sftp:
         fix = tell(
             "start the app anew", "restart the app; then try `sftp` once more", "until then: `scp -O`, or `tar` through `ssh`"
@@ -53,6 +55,15 @@ def judge(want: Want, facts: Facts) -> Verdict:
             fix=_fetched(app),
         )
     return ok("files can be copied by SFTP, `scp` and `rsync`")
+
+
+def _unseen(shown: Inside, *, rsync: bool) -> Verdict:
+    """What the session alone tells, where nobody looked into the settings."""
+    program = "`rsync` is there" if rsync else "there is no `rsync`"
+    if not shown.sftp:
+        return ok(f"files can be copied by SFTP and `scp`; {program}")
+    says = f"SFTP does not open, so `scp` works only as `scp -O`; {program}"
+    return note(says, "since OpenSSH 9, `scp` goes through SFTP", f"the server said: {shown.sftp}", failure="scp-new")
 
 
 def _fetched(app: App) -> Fix | None:

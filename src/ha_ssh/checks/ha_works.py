@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import App, Apps, Door, Doors, app_and_door
+from ha_ssh.core.inside import Inside
 from ha_ssh.core.model import Check, Facts, Stage, Verdict, Want, known, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
@@ -19,12 +20,60 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown("no command was run", CHECK.why)
     if ha:
         return ok("a command runs, and `ha info` answers")
+    shown = door.inside if isinstance(door.inside, Inside) else None
+    if door.mute and shown is None:
+        return _nothing_runs(door)
+    if shown is not None and not shown.folders and shown.system not in {"", "alpine"}:
+        return _another_system(door, shown)
     return _explain(app, door, str(door.ha_said))
+
+
+def _nothing_runs(door: Door) -> Verdict:
+    """The login is let in, and no command comes to anything."""
+    hangs = _NO_END in str(door.mute)
+    fix = tell(
+        "see what the login starts",
+        "a login shell or its profile that hangs, or a disk that is full"
+        if hangs
+        else "a forced command (`command=` in the entry of your key, `ForceCommand`), an account without a shell, or a full disk",
+        "log in by hand and wait for the prompt: what comes before it, or instead of it, tells which",
+        "restarting the app takes back what was changed inside it",
+    )
+    says = f"you can log in, but no command {'comes to its end' if hangs else 'runs'}"
+    return wrong(says, "a login that runs nothing is of no use", f"a command: {door.mute}", fix=fix, failure="no-commands")
+
+
+def _another_system(door: Door, shown: Inside) -> Verdict:
+    """A session that lies elsewhere."""
+    fix = tell(
+        "use the app's own port",
+        f"the session is on {shown.system.capitalize()}; the app's is on Alpine, with Home Assistant's folders in it",
+        "`ha-ssh setup --port N` moves the app to a port of its own; `--ssh-host ADDRESS` looks elsewhere",
+    )
+    says = f"it is not the app that you log in to on {door.host} port {door.port}, but another system"
+    evidence = (f"/etc/os-release: {shown.system}", "ls -d /homeassistant /config: neither", f"`ha info`: {door.ha_said}")
+    return wrong(says, "there is no `ha` elsewhere", *evidence, fix=fix, failure="wrong-server")
+
+
+_NO_END = "did not end within"
 
 
 def _explain(app: App, door: Door, said: str) -> Verdict:
     evidence = f"`{app.serving.ha_command.format('info')}`: {said or 'no words, only a failure'}"
-    update = f"update {app.flavour.name} (it is version {app.version}): Settings, Apps"
+    update = (
+        f"update {app.flavour.name} (it is version {app.version}): Settings, Apps" if app.version else "is the app up to date?"
+    )
+    if _NO_END in said:
+        fix = tell(
+            "see what the Supervisor is busy with",
+            "`ha` asks the Supervisor, which is slow, busy or stuck: Settings, System, Logs, Supervisor",
+            "look again in a minute: `ha-ssh doctor`; if it stays so, restart the machine that Home Assistant runs on",
+        )
+        says = "you can log in, but `ha` does not come back"
+        return wrong(says, CHECK.why, evidence, fix=fix, failure="ha-hangs")
+    if "not ready" in said or "not running" in said:
+        fix = tell("wait for it", "it is starting, updating or restoring a backup: run the command again in a few minutes")
+        return wrong("the Supervisor is not ready, says `ha`", CHECK.why, evidence, fix=fix, failure="sup-notready")
     if "not a terminal" in said:
         fix = tell(
             "give each login its own session",
@@ -61,6 +110,11 @@ def break_it(scene: Breakable) -> None:
     scene.house.knobs.ha_fails = True
 
 
+def _hang(scene: Breakable) -> None:
+    """Let the Supervisor leave `ha` without an answer."""
+    scene.house.knobs.ha_hangs = True
+
+
 def _by_login_only(scene: Breakable) -> None:
     """Give the token to login shells alone, as old versions do."""
     scene.house.knobs.ha_needs_login = True
@@ -75,6 +129,6 @@ CHECK = Check(
     rests_on=("right-server", "supervisor-ready"),
     judge=judge,
     break_it=break_it,
-    faults={"nonint-401": _by_login_only},
+    faults={"nonint-401": _by_login_only, "ha-hangs": _hang},
     befalls={"nonint-401": lambda flavour: flavour.set_username("somebody") is None},
 )

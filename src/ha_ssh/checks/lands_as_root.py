@@ -21,7 +21,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if shown.uid == 0:
         return ok("commands run as root: all files of the house are within reach")
     without = 'or put `sudo` before commands (it asks for no password here), and copy with `rsync --rsync-path="sudo rsync"`'
-    if app.flavour.set_username("root") is None:
+    if not app.seen:
+        fix = tell("ask for more where it is needed", "`sudo` may do it, if that user may use it")
+    elif app.flavour.set_username("root") is None:
         fix = tell("ask for more where it is needed", without.removeprefix("or "))
     else:
         others = f"whoever logs in as `{app.serving.user}` now has to say `root` then; SFTP can be switched on then"

@@ -21,6 +21,7 @@ _SILENT: dict[DoorState, tuple[str, ...]] = {
     DoorState.UNRESOLVED: ("not-resolvable",),
     DoorState.REFUSED: ("connection-refused",),
     DoorState.TIMEOUT: ("timed-out", "took-too-long", "no-route"),
+    DoorState.SILENT: ("timed-out", "took-too-long"),
     DoorState.UNREACHABLE: ("no-route", "timed-out"),
 }
 """What Home Assistant's own address meets where the whole host is out of reach."""
@@ -86,17 +87,53 @@ def _timeout(facts: Facts, _app: App, door: Door) -> Verdict:
         says = f"{door.host} answers, but what goes to port {door.port} is dropped on the way"
         return wrong(says, CHECK.why, *evidence, fix=fix, failure="timeout")
     fix = tell(
-        "find the right address",
-        "either the address is another's (or nobody's), or there is no way to it from here",
-        f"tell them apart: does `http://{door.host}:8123` open in a browser on this computer?",
+        "find where the way ends",
+        f"a firewall drops what goes to port {door.port}, or the address is another's (or nobody's), or no way leads there",
+        f"tell them apart: does `http://{_in_url(door.host)}:8123` open in a browser on this computer? Then it is the port",
         "another address: `ha-ssh setup --ssh-host ADDRESS`",
     )
     return wrong(f"{door.host} port {door.port} does not answer", CHECK.why, *evidence, fix=fix, failure="timeout")
 
 
+def _silent(facts: Facts, _app: App, door: Door) -> Verdict:
+    """A connection was made, so the way is open: it is whoever took it that says nothing."""
+    fix = tell(
+        "find out who took the connection",
+        "an SSH server that hangs (restart the app), one that waits for a slow name server, or something that is no SSH server",
+        f"tell them apart: `nc {door.host} {door.port}` shows what comes, and after how long; `SSH-2.0-…` is an SSH server",
+        _READ_LOG,
+    )
+    says = f"{door.host} port {door.port} takes the connection, and then says nothing"
+    return wrong(says, CHECK.why, str(door.message), *_beside(facts, door), fix=fix, failure="silent")
+
+
+def _stalled(facts: Facts, _app: App, door: Door) -> Verdict:
+    """Small packets come through and what follows does not, or the server stopped."""
+    fix = tell(
+        "find out what stops it",
+        "the server hangs (restart the app), or larger packets are lost on the way (a VPN or tunnel with a smaller MTU)",
+        f"tell them apart: `ping -M do -s 1400 {door.host}` fails where large packets are lost",
+        _READ_LOG,
+    )
+    says = f"an SSH server answers on {door.host} port {door.port}, and says nothing more in the middle of the login"
+    return wrong(says, CHECK.why, str(door.message), *_beside(facts, door), fix=fix, failure="stalled")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _unreachable(facts: Facts, _app: App, door: Door) -> Verdict:
-    fix = tell("find the way", "check this computer's network and VPN", "another address: `ha-ssh setup --ssh-host ADDRESS`")
-    says = f"there is no way to {door.host} from here"
+    fix = tell(
+        "find the way",
+        "check this computer's network and VPN",
+        f"or a firewall refuses port {door.port}: tell them apart by `ping {door.host}`, which such a firewall lets through",
+        "another address: `ha-ssh setup --ssh-host ADDRESS`",
+    )
+    if _beside(facts, door) and _same_host(facts, door):
+        says = f"{door.host} answers, but a firewall refuses what goes to port {door.port}"
+    else:
+        says = f"no way leads to {door.host} port {door.port} from here"
     return wrong(says, CHECK.why, str(door.message), *_beside(facts, door), fix=fix, failure="no-way")
 
 
@@ -105,23 +142,13 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
     told = logs.refusals(door.logged)
     penalty = next((one for one in told if one.code == "penalty"), None)
     where = f"{door.host} port {door.port}"
-    if penalty is not None:
-        seconds = logs.penalty_seconds((*_lines(facts, app), *door.logged), penalty.address)
-        about = "" if seconds is None else f"about {_minutes(seconds)}, "
-        idle = "without attempting authentication" in penalty.line
-        fix = tell(
-            "wait, without trying",
-            f"wait {about}{_minutes(_LONGEST_PENALTY)} at most: each try with a wrong key or password makes it longer",
-            *(["find what connects again and again and never logs in: a watch on the port, a scan, a script"] if idle else []),
-            "then look again: `ha-ssh doctor`",
-        )
-        earned = "connections without a login" if idle else "failed logins"
-        says = f"the SSH server turns this computer away for a while, after {earned} from its address"
-        return wrong(says, _PENALTY, str(door.message), f"the app's log: {penalty.line}", fix=fix, failure="penalties")
-    if any(one.code == "busy" for one in told):
+    if penalty is not None or _TURNED_AWAY in str(door.message):
+        return _punished(facts, app, door, penalty)
+    crowd = [one.line for one in told if one.code == "busy"]
+    if crowd or _CROWDED in str(door.message):
         fix = tell("try again in a minute", "if the port is open to the internet, close it: strangers keep it busy")
         says = f"{where} closes connections, since too many others wait to log in"
-        return wrong(says, CHECK.why, *(one.line for one in told if one.code == "busy"), fix=fix, failure="kex-closed")
+        return wrong(says, CHECK.why, str(door.message), *crowd, fix=fix, failure="kex-closed")
     lines = _lines(facts, app)
     if lines and not logs.listening(lines) and app.slug not in facts.fresh:
         return wrong(
@@ -134,13 +161,34 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
         )
     fix = tell(
         "find out who closes it",
-        "it may be a firewall (or fail2ban) on the way, an SSH server that is too busy, or one that died without a word",
+        "it may be a firewall (or fail2ban), an SSH server that is too busy or that died, or a server that speaks TLS",
         f"tell them apart: `nc {door.host} {door.port}` from another computer; `SSH-2.0-…` there means a firewall here",
         f"{_READ_LOG}; restarting the app does no harm",
     )
     return wrong(f"{where} closes the connection at once", CHECK.why, str(door.message), fix=fix, failure="kex-closed")
 
 
+def _punished(facts: Facts, app: App, door: Door, penalty: logs.Refusal | None) -> Verdict:
+    """Wait; the app's log may say for how long, and for what."""
+    about = (*_lines(facts, app), *door.logged)
+    seconds = None if penalty is None else logs.penalty_seconds(about, penalty.address)
+    first = "" if seconds is None else f"about {_minutes(seconds)}, "
+    line = "" if penalty is None else penalty.line
+    idle = "without attempting authentication" in line
+    fix = tell(
+        "wait, without trying",
+        f"wait {first}{_minutes(_LONGEST_PENALTY)} at most: each try with a wrong key or password makes it longer",
+        *(["find what connects again and again and never logs in: a watch on the port, a scan, a script"] if idle else []),
+        "then look again: `ha-ssh doctor`",
+    )
+    earned = "connections without a login" if idle else "failed logins" if line else "failed logins or idle connections"
+    says = f"the SSH server turns this computer away for a while, after {earned} from its address"
+    evidence = (str(door.message), *((f"the app's log: {line}",) if line else ()))
+    return wrong(says, _PENALTY, *evidence, fix=fix, failure="penalties")
+
+
+_TURNED_AWAY, _CROWDED = "Not allowed at this time", "Exceeded MaxStartups"
+"""What sshd says in place of a banner: to an address that it punishes, and while too many wait to log in."""
 _PENALTY = "an SSH server makes an address wait that fails to log in, or does not try; waiting is all that helps"
 
 
@@ -165,10 +213,11 @@ def _no_common(_facts: Facts, app: App, door: Door) -> Verdict:
 
 def _in_common(app: App) -> Fix:
     """Offer the app's switch for older clients where it is off; a newer client or server is better."""
-    newer = f"rather update whichever is older: OpenSSH on this computer, or {app.flavour.name}"
+    server = app.flavour.name if app.seen else "the server"
+    newer = f"rather update whichever is older: OpenSSH on this computer, or {server}"
     switch = app.flavour.allow("old-clients") if app.serving.hardened else None
     if switch is None:
-        return tell("update whichever is older", f"OpenSSH on this computer, or {app.flavour.name}: Settings, Apps")
+        return tell("update whichever is older", f"OpenSSH on this computer, or {server}")
     name = ".".join(switch.path[1:])
     weaker = f"`{name}` in the app's configuration is the switch; it makes the server weaker for everybody"
     return offer("let the app offer older ways too", switch, app.slug, newer, weaker)
@@ -176,7 +225,7 @@ def _in_common(app: App) -> Fix:
 
 def _lost(_facts: Facts, _app: App, door: Door) -> Verdict:
     fix = tell("read what the app says", _READ_LOG, "another look tells whether it was but a moment: `ha-ssh doctor`")
-    evidence = (str(door.message), *(one.line for one in logs.refusals(door.logged)))
+    evidence = (str(door.message), f"greeting: {door.banner}", *(one.line for one in logs.refusals(door.logged)))
     says = f"the SSH server on {door.host} port {door.port} broke the connection off; why is not recognised"
     return wrong(says, CHECK.why, *evidence, fix=fix, failure="lost")
 
@@ -185,6 +234,8 @@ _MET = {
     DoorState.UNRESOLVED: _unresolved,
     DoorState.REFUSED: _refused,
     DoorState.TIMEOUT: _timeout,
+    DoorState.SILENT: _silent,
+    DoorState.STALLED: _stalled,
     DoorState.UNREACHABLE: _unreachable,
     DoorState.RESET: _reset,
     DoorState.NOT_SSH: _not_ssh,
@@ -213,6 +264,16 @@ def break_it(scene: Breakable) -> None:
 def _drop_packets(scene: Breakable) -> None:
     """Let what goes to the port be dropped."""
     scene.house.knobs.door = DoorState.TIMEOUT
+
+
+def _say_nothing(scene: Breakable) -> None:
+    """Take every connection, and say nothing."""
+    scene.house.knobs.door = DoorState.SILENT
+
+
+def _stop_short(scene: Breakable) -> None:
+    """Greet, and say nothing more."""
+    scene.house.knobs.door = DoorState.STALLED
 
 
 def _hang_up(scene: Breakable) -> None:
@@ -255,6 +316,8 @@ CHECK = Check(
     break_it=break_it,
     faults={
         "timeout": _drop_packets,
+        "silent": _say_nothing,
+        "stalled": _stop_short,
         "kex-closed": _hang_up,
         "penalties": _punish,
         "sshd-dead-bridge": _kill_server,

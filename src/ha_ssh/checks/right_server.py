@@ -36,10 +36,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
             "send no password there; look again with `ha-ssh doctor`",
         )
         says = "whoever answers on the SSH port is not proven to be the app"
-        greeting = (f"greeting: {door.banner}",) if door.banner else ()
-        return wrong(says, CHECK.why, door.unproven, *greeting, fix=fix, failure=failure)
+        return wrong(says, CHECK.why, door.unproven, *_greeting(door), fix=fix, failure=failure)
     if proof.method == "known-host":
-        return ok("the server owns a host key that this computer knows (the app's log is out of reach)", proof.line)
+        return ok("the server owns a host key that this computer knows (the app's log is out of reach, or empty)", proof.line)
     if proof.channel == "http":
         return note(
             "the app's log shows your login (read over plain http: trust on first use)",
@@ -47,6 +46,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
             proof.line,
         )
     return ok("the app's own log shows your login: it is the app that answers", proof.line)
+
+
+def _greeting(door: Door) -> tuple[str, ...]:
+    return (f"greeting: {door.banner}",) if door.banner else ()
 
 
 def _first_contact(door: Door) -> Verdict:
@@ -57,9 +60,11 @@ def _first_contact(door: Door) -> Verdict:
         "sign in to Home Assistant: `ha-ssh login`; then `ha-ssh setup` proves the server by the app's own log and pins its keys",
         "or open the app's web terminal: `ssh-keyscan localhost | ssh-keygen -lf -` has to show the same fingerprint",
     )
+    if door.known_host is False:
+        says = "the server shows another host key than this computer knows, and the app's log is out of reach"
+        return wrong(says, CHECK.why, *_greeting(door), *offered, fix=fix, failure="hostkey-changed")
     says = "this computer meets the server for the first time: its host key is not known here, and the app's log is out of reach"
-    greeting = (f"greeting: {door.banner}",) if door.banner else ()
-    return unknown(says, CHECK.why, *greeting, *offered, fix=fix, failure="hostkey-unknown")
+    return unknown(says, CHECK.why, *_greeting(door), *offered, fix=fix, failure="hostkey-unknown")
 
 
 def break_it(scene: Breakable) -> None:

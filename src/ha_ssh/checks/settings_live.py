@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core import keys
-from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, holds_key
+from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, Restarts, holds_key
 from ha_ssh.core.model import Check, DoorState, Facts, Fix, Later, NotKnown, Stage, Verdict, Want, ok, wrong
 from ha_ssh.core.settings import section
 
@@ -39,10 +39,13 @@ def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
     """Return what the door does that it would not do with the saved settings."""
     if door.state is DoorState.REFUSED:
         return f"port {door.port} is saved, yet nothing answers there: {door.message}"
-    key = facts.get(MyKey)
-    if isinstance(key, NotKnown) or door.admitted is not False:
+    key, restarts = facts.get(MyKey), facts.get(Restarts)
+    if isinstance(key, NotKnown) or door.admitted is not False or door.state is not DoorState.DENIED:
         return None
-    restricted = any(keys.only_from(str(one), str(key.public)) for one in app.serving.keys)
+    if isinstance(restarts, Restarts) and app.slug in restarts.slugs:
+        return None  # a restart has not helped
+    ties = ("from", "expiry-time")
+    restricted = any(keys.option_of(str(one), str(key.public), tie) for one in app.serving.keys for tie in ties)
     if door.app_saw and not restricted and holds_key(app.serving.keys, key.public, facts.target.identity):
         return "your key is saved, yet the app refuses it (its log shows the attempt)"
     return None
@@ -80,7 +83,7 @@ CHECK = Check(
     stage=Stage.PORT,
     title="The saved settings are live",
     why="an app takes its settings up only when it starts",
-    needs=(Apps, Doors, MyKey),
+    needs=(Apps, Doors, MyKey, Restarts),
     rests_on=("app-running", "key-authorised", "port-published", "debug-off"),
     judge=judge,
     break_it=break_it,

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ha_ssh.core import inside, keys, knownhosts, logs
@@ -45,6 +46,8 @@ _A_WHILE = 2.0
 """Seconds for which the house's word on its apps is waited for before SSH is tried where it was."""
 _LOG_SECONDS = 2.0
 """How long the app's log may take to show that somebody was turned away."""
+_COMMAND_SECONDS = 8.0
+"""How long a command in a session may take; `ha` asks the Supervisor, which takes its time on small computers."""
 SETTING_KEYS = ("options", "network", "boot", "watchdog", "auto_update")
 """The parts of an app's info that are settings (POST /addons/<slug>/options takes just these)."""
 
@@ -59,6 +62,25 @@ class Unfinished:
     async def look(cls, at: At) -> Self:
         """Read the journal."""
         return cls(runs=tuple(run for run in at.journal.runs() if run.state == "open"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restarts:
+    """The apps that runs of ours have restarted within the last day for nothing but the restart: what that cured is cured."""
+
+    slugs: frozenset[str] = field(default_factory=frozenset, compare=False)
+
+    @classmethod
+    async def look(cls, at: At) -> Self:
+        """Read the journal."""
+        yesterday = datetime.fromisoformat(at.reader.clock.date()) - timedelta(days=1)
+        done = (
+            entry
+            for run in at.journal.runs()
+            if run.state == "closed" and run.house == at.target.house_id and datetime.fromisoformat(run.started) > yesterday
+            for entry in run.entries
+        )
+        return cls(slugs=frozenset(str(one.fields["slug"]) for one in done if "edits" in one.fields and not one.fields["edits"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +239,8 @@ class App:
     """The protection mode, which keeps Docker from it."""
     role: str | None = field(default=None, compare=False)
     """What it may do at the Supervisor."""
+    seen: bool = field(default=True, compare=False)
+    """False where only its port and login name are remembered: nothing else may be said of it."""
 
     @property
     def slug(self) -> str:
@@ -377,7 +401,15 @@ class Door:
     ha_by_login: Any = field(compare=False, default=None)
     """Where `ha info` did not answer: whether it does in a login shell."""
     logged: tuple[str, ...] = field(compare=False, default=())
-    """Where the connection came to no session: what the app's log said meanwhile."""
+    """Where the connection came to no session: what the app's log said of it meanwhile."""
+    said: str = field(compare=False, default="")
+    """The server's own words to whoever logs in."""
+    known_host: bool | None = field(compare=False, default=None)
+    """Whether its host key is the one that this computer knows under the house's name, or by its address; `None` for none."""
+    mute: str = field(compare=False, default="")
+    """Where no command runs in a session: what came instead."""
+    at: str = field(compare=False, default="")
+    """When that was, in ISO 8601."""
     inside: Any = field(compare=False, default=None)
     """The container as the session found it (`Inside`), or `None`."""
 
@@ -452,7 +484,7 @@ def remembered(target: Target) -> App | None:
         return None
     edit = flavour.set_username(user)
     settings = apply_edits({}, (flavour.set_port(target.ssh_port), *((edit,) if edit else ())))
-    return App(flavour=flavour, installed=True, settings=settings)
+    return App(flavour=flavour, installed=True, settings=settings, seen=False)
 
 
 def app_and_door(want: Want, facts: Facts) -> tuple[App, Door]:
@@ -478,34 +510,46 @@ async def _key_or_none(at: At) -> MyKey | None:
 async def _look_at_door(at: At, app: App, key: MyKey | None, *, log: bool = True) -> Door:
     """Make the one connection of this round to an app's port; `log` says whether the app's log can be asked for."""
     host, port = at.target.ssh_host, int(app.serving.port or 0)
-    before: str | None = None
+    before = await _log_or_none(at.reader, app.slug) if log else None
     try:
         if key is None or at.target.identity is None:
             banner = await at.reader.knock(host, port)
             return Door(host=host, port=port, state=DoorState.OPEN, banner=banner)
-        before = await _log_or_none(at.reader, app.slug) if log else None
         async with at.reader.session(host, port, app.serving.user, at.target.identity, at.target.passphrase) as session:
             return await _look_inside(at, app, key, session, before)
     except SshTrouble as trouble:
-        denied = trouble.state in {DoorState.DENIED, DoorState.TOO_MANY}
-        tells = denied or trouble.state in {DoorState.RESET, DoorState.LOST, DoorState.NO_COMMON}
-        told = await _logged_since(at.reader, app.slug, before) if tells else None
-        return Door(
-            host=host,
-            port=port,
-            state=trouble.state,
-            message=trouble.message,
-            banner=trouble.banner,
-            methods=trouble.methods,
-            admitted=False if denied else None,
-            app_saw=bool(logs.refusals(told)) if denied and told is not None else None,
-            logged=told or (),
-            host_keys=(trouble.host_key,) if trouble.host_key else (),
-        )
+        return await _turned_away(at, app, trouble, before)
+
+
+_NOT_LET_IN = frozenset({DoorState.DENIED, DoorState.TOO_MANY, DoorState.SECOND_FACTOR})
+_TELLING = _NOT_LET_IN | {DoorState.RESET, DoorState.LOST, DoorState.NO_COMMON}
+"""What the app's log says more about."""
+
+
+async def _turned_away(at: At, app: App, met: SshTrouble, before: str | None) -> Door:
+    """What a connection met that came to no session, and what the app's log says of it."""
+    told = await _logged_since(at.reader, app, before, met.source_port) if met.state in _TELLING else None
+    denied = met.state in _NOT_LET_IN
+    return Door(
+        host=at.target.ssh_host,
+        port=int(app.serving.port or 0),
+        state=met.state,
+        message=met.message,
+        banner=met.banner,
+        methods=met.methods,
+        admitted=False if denied else None,
+        app_saw=bool(told) if denied and told is not None and met.state is not DoorState.SECOND_FACTOR else None,
+        logged=tuple(one.line for one in told or ()),
+        host_keys=(met.host_key,) if met.host_key else (),
+        said=met.said,
+        known_host=await _is_known_host(at, app, met.host_key),
+        at=at.reader.clock.date(),
+    )
 
 
 async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: str | None) -> Door:
     """Learn what a login tells; nothing is sent into the session before it is proven who answers."""
+    known_host = await _is_known_host(at, app, session.host_key)
     door = Door(
         host=at.target.ssh_host,
         port=int(app.serving.port or 0),
@@ -514,27 +558,36 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
         methods=session.methods,
         admitted=True,
         host_keys=session.host_keys,
+        known_host=known_host,
     )
     now = at.reader.clock.date()
+    known = Proof(channel="ssh", method="known-host", line=keys.fingerprint(session.host_key), at=now)
     # A log that is read through this very server proves nothing about it; that it owns the key that was pinned does.
-    if (before is None or at.reader.channel == "ssh") and await _is_known_host(at, app, session):
-        proof, tainted = Proof(channel="ssh", method="known-host", line=keys.fingerprint(session.host_key), at=now), False
+    if (before is None or at.reader.channel == "ssh") and known_host:
+        proof, tainted = known, False
     else:
         seen, unproven = await _seen_in_log(at.reader, app, key, session, before)
-        if seen is None:
+        if seen is not None:
+            proof, tainted = Proof(channel=at.reader.channel, line=seen.line, at=now), seen.tainted
+        elif unproven == _SAYS_NOTHING and known_host:  # a log without a word speaks neither for the server nor against it
+            proof, tainted = known, False
+        else:
             return replace(door, unproven=unproven)
-        proof, tainted = Proof(channel=at.reader.channel, line=seen.line, at=now), seen.tainted
     ha = await _answer(session, app.serving.ha_command.format("info --raw-json"))
     same = _same_machine(ha, await _machine(at))
     if same is False or (same is None and tainted):
         why = "it names another machine than Home Assistant does" if same is False else "others have written into the app's log"
         return replace(door, unproven=why)
     works = ha.code == 0 and '"result"' in ha.out
-    options, shown, by_login = await asyncio.gather(
+    hangs = _NO_END in ha.err
+    options, (shown, mute), by_login = await asyncio.gather(
         _answer(session, app.serving.options_command),
         _look_around(at, app, session),
-        _nothing() if works else _answer(session, "bash -lc 'ha info --raw-json'"),
+        _nothing() if works or hangs else _answer(session, "bash -lc 'ha info --raw-json'"),
     )
+    if session.ended:
+        message = f"the server let us in, and ended the connection while commands ran: {session.ended}"
+        return replace(door, state=DoorState.CUT, message=message, admitted=None)
     return replace(
         door,
         proof=replace(proof, same_machine=bool(same)),
@@ -543,6 +596,7 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
         ha_said="" if works else (ha.err or ha.out).strip()[:200],
         ha_by_login=None if by_login is None else by_login.code == 0 and '"result"' in by_login.out,
         inside=shown,
+        mute=mute,
     )
 
 
@@ -550,31 +604,45 @@ async def _nothing() -> None:
     """Take the place of a look that is not needed."""
 
 
-async def _look_around(at: At, app: App, session: Session) -> Inside | None:
-    """Ask what the container has, and try what the settings allow; what they do not allow would only be logged as refused."""
+async def _look_around(at: At, app: App, session: Session) -> tuple[Inside | None, str]:
+    """Ask what the container has, and try what the settings allow; what they do not allow would only be logged as refused.
+
+    Where no command runs, the second of the pair is what came instead.
+    """
     ran, sftp, forwarding = await asyncio.gather(
         _answer(session, inside.command(at.reader.terminal)),
-        session.sftp() if app.serving.sftp else _nothing(),
+        session.sftp() if app.serving.sftp or not app.seen else _nothing(),
         session.forward("localhost", 8123) if app.serving.forwarding else _nothing(),
     )
     shown = inside.read(ran.out)
-    return None if shown is None else replace(shown, sftp=sftp, forwarding=forwarding)
+    if shown is None:
+        return None, (ran.err or ran.out).strip()[:200] or f"it ended with {ran.code}, without a word"
+    return replace(shown, sftp=sftp, forwarding=forwarding), ""
+
+
+_NO_END = "did not end within"
 
 
 async def _answer(session: Session, command: str) -> Ran:
     """Run a command; one without an end is a failed command, and says nothing against the login."""
     try:
-        return await session.run(command)
+        return await session.run(command, limit=_COMMAND_SECONDS)
     except SshTrouble as trouble:
         return Ran(code=255, err=trouble.message)
 
 
-async def _is_known_host(at: At, app: App, session: Session) -> bool:
-    """Return whether this computer knows the host key of this connection, under the house's own name or by its address."""
+async def _is_known_host(at: At, app: App, host_key: str) -> bool | None:
+    """Return whether this computer knows the host key, under the house's own name or by its address; `None` if it knows none."""
+    if not host_key:
+        return None
     text = (await at(OwnFiles)).known_hosts.text or ""
     host, port = at.target.ssh_host, app.serving.port
     names = (at.target.host_key_alias, host if port == SSH_PORT else f"[{host}]:{port}")
-    return any(line.public == session.host_key for name in names for line in knownhosts.keys_for(text, name))
+    kind = host_key.split(" ", 1)[0]
+    known = [line.public for name in names for line in knownhosts.keys_for(text, name)]
+    if host_key in known:
+        return True
+    return False if any(one.split(" ", 1)[0] == kind for one in known) else None
 
 
 async def _machine(at: At) -> str | None:
@@ -601,22 +669,22 @@ async def _log_or_none(reader: Reader, slug: str) -> str | None:
         return None
 
 
-async def _logged_since(reader: Reader, slug: str, before: str | None) -> tuple[str, ...] | None:
-    """Return what the app's log has said since, as soon as it tells of a refusal; `None` where it cannot be read."""
+async def _logged_since(reader: Reader, app: App, before: str | None, source_port: int) -> tuple[logs.Refusal, ...] | None:
+    """Return what the app's log has said since of our connection, as soon as it does; `None` where it cannot be read."""
     if before is None:
         return None
-    told: tuple[str, ...] = ()
+    told: tuple[logs.Refusal, ...] = ()
 
     async def seen() -> bool | None:
         nonlocal told
-        told = logs.new_since(before, await reader.log(slug))
-        return bool(logs.refusals(told)) or None
+        told = logs.refusals(logs.new_since(before, await reader.log(app.slug)))
+        return any(one.port == source_port for one in told) or None
 
     try:
         await reader.until("the app's log to show the attempt", seen, limit=_LOG_SECONDS)
     except HaSshError:
         return None
-    return told
+    return logs.about(told, app.serving.user, source_port)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -625,6 +693,9 @@ class _Seen:
 
     line: str
     tainted: bool
+
+
+_SAYS_NOTHING = "the app's log shows no login with this key, nor anything else since"
 
 
 async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, before: str | None) -> tuple[_Seen | None, str]:
@@ -636,6 +707,7 @@ async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, b
     if before is None:
         return None, "the app's log could not be read"
     ours = keys.fingerprint(str(key.public))
+    new: tuple[str, ...] = ()
 
     def mine(lines: Sequence[logs.Accepted]) -> str | None:
         fitting = [line for line in lines if line.fingerprint == ours and line.user == app.serving.user]
@@ -644,6 +716,7 @@ async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, b
         return str(found[0].line) if found else None
 
     async def seen() -> _Seen | None:
+        nonlocal new
         new = logs.new_since(before, await reader.log(app.slug))
         clean, any_line = mine(logs.accepted(new)), mine(logs.logins(new))
         line = clean or any_line
@@ -653,7 +726,7 @@ async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, b
         found = await reader.until("the app's log to show this login", seen, limit=5.0)
     except HaSshError as error:
         return None, error.message
-    return found, "" if found else "the app's log shows no login with this key"
+    return found, "" if found else "the app's log shows no login with this key" if new else _SAYS_NOTHING
 
 
 def _options_in(ran: Ran) -> Any:

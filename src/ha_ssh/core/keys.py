@@ -561,11 +561,11 @@ def admits(entry: str, public: str) -> bool:
     return wanted is not None and any(key.blob == wanted.blob and not key.is_authority for key in served(entry))
 
 
-def only_from(entry: str, public: str) -> str | None:
-    """Return the addresses from which alone an entry lets this key in; `None` where it does not restrict this key."""
+def option_of(entry: str, public: str, name: str) -> str | None:
+    """Return the value of an option that an entry ties this key to, such as `from` or `expiry-time`; `None` where it has none."""
     wanted = first_key(public)
     held = (key for key in served(entry) if wanted is not None and key.blob == wanted.blob)
-    return next((dict(_split_options(key.options) or ()).get("from") for key in held), None)
+    return next((dict(_split_options(key.options) or ()).get(name) for key in held), None)
 
 
 def means(entry: str, public: str) -> bool:

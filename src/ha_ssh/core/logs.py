@@ -434,6 +434,19 @@ def refusals(lines: Iterable[str]) -> tuple[Refusal, ...]:
     return tuple(found for line in lines if (found := _refusal(line)) is not None)
 
 
+def about(told: Sequence[Refusal], user: str, port: int) -> tuple[Refusal, ...]:
+    """Return the refusals that are about one connection: by its source port, and what names neither a port nor another user.
+
+    Where none names that port, an address translation may stand between: then those of one connection count, if only one
+    names that user or nobody.
+    """
+    nameless = [one for one in told if one.port is None and one.user in {None, user}]
+    exact = [one for one in told if port and one.port == port]
+    others = [one for one in told if one.port is not None and one.user in {None, user}]
+    found = exact or (others if len({one.port for one in others}) == 1 else [])
+    return tuple(one for one in told if one in found or one in nameless)
+
+
 def _refusal(line: str) -> Refusal | None:
     level, text = _plain(line)
     if level:

@@ -182,6 +182,8 @@ class Knobs:
     """An address translation stands between: the house sees other source ports than the client."""
     ha_fails: bool = False
     """`ha` has no token in an SSH session."""
+    ha_hangs: bool = False
+    """`ha` comes to no end in a session."""
     ha_needs_login: bool = False
     """Only login shells have the token, as in old versions of the apps."""
     banner: str = "SSH-2.0-OpenSSH_10.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -88,5 +89,7 @@ class Inside:
 
     async def supervisor(self, method: str, path: str, data: Any) -> tuple[int, str]:
         """Answer a call that comes from inside the house."""
+        if self.house.knobs.ha_hangs:
+            await asyncio.Event().wait()
         status, body = await answer(self.house, method, path, data)
         return status, body if isinstance(body, str) else json.dumps(body)

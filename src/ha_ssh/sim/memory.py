@@ -385,6 +385,8 @@ class MemorySession:
             if not root and "sudo" not in command:
                 return Ran(code=1, err="cat: can't open '/data/options.json': Permission denied")
             return Ran(code=0, out=json.dumps(app.running.options))
+        if "ha info" in command and self.house.knobs.ha_hangs:
+            raise SshTrouble(DoorState.TIMEOUT, f"`{command}` did not end within {limit:g} s")
         if "ha info" in command:
             if app.running.options.get("share_sessions") and re.search(r"^bash -l", command):
                 return Ran(code=1, err="open terminal failed: not a terminal\n")
@@ -632,6 +634,7 @@ class MemoryHome:
             raise SshTrouble(DoorState.BROKEN_KEY, f"the key `{identity}` cannot be used: {key.problem}")
         slug = self._knock(host, port)
         port_seen = secrets.randbelow(20000) + 40000
+        ours = port_seen + 7 if self.house.knobs.nat else port_seen
         login = self.house.login(slug, user, key_line=key.public, source_ip=self.computer.address, source_port=port_seen)
         served = tuple(each.public for each in self.house.host_keys(slug))
         # The first connection takes the kind that clients like best.
@@ -639,10 +642,14 @@ class MemoryHome:
         methods = self.house.methods(slug)
         if not login.accepted:
             raise SshTrouble(
-                DoorState.DENIED, f"Permission denied for user {user}", banner=self.house.banner, host_key=first, methods=methods
+                DoorState.DENIED,
+                f"Permission denied for user {user}",
+                banner=self.house.banner,
+                host_key=first,
+                methods=methods,
+                source_port=ours,
             )
         banner = self.house.banner
-        ours = port_seen + 7 if self.house.knobs.nat else port_seen
         try:
             yield MemorySession(self.house, login, banner, first, served, methods, ours, self._alive, self.inside)
         finally:

@@ -209,7 +209,11 @@ class SshPorts:
                     await _no_ssh(accepted, address, client_port)
                 case DoorState.LOST:
                     await _say(accepted, b"SSH-2.0-OpenSSH_10.0\r\n")
-                case DoorState.NO_COMMON | DoorState.DENIED | DoorState.TOO_MANY:
+                case DoorState.SILENT:
+                    await _fall_silent(accepted, b"")
+                case DoorState.STALLED:
+                    await _fall_silent(accepted, b"SSH-2.0-OpenSSH_10.0\r\n")
+                case DoorState.NO_COMMON | DoorState.DENIED | DoorState.TOO_MANY | DoorState.SECOND_FACTOR | DoorState.CUT:
                     keys = [asyncssh.import_private_key(key.private) for key in self._house.host_keys(app.slug)]
                     login = _OneLogin(self._house, app.slug, self._inside, keys, turns_away=door)
                     await _serve(accepted, login, _ANCIENT if door == DoorState.NO_COMMON else {})
@@ -241,6 +245,15 @@ async def _say(accepted: socket.socket, text: bytes) -> None:
     with contextlib.suppress(OSError):
         await loop.sock_sendall(accepted, text)
         await loop.sock_recv(accepted, 4096)
+
+
+async def _fall_silent(accepted: socket.socket, text: bytes) -> None:
+    """Say something and then nothing more, until the client leaves."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):
+        await loop.sock_sendall(accepted, text)
+        while await loop.sock_recv(accepted, 4096):
+            pass
 
 
 # ------------------------------------------------------------------------------------------------- asyncssh as the app's
@@ -308,6 +321,7 @@ class _OneLogin(asyncssh.SSHServer):
         self._refused: dict[str, str] | None = None
         self._failures = 0
         self._login: Login | None = None
+        self._wants_more = False
 
     def options(self) -> dict[str, Any]:
         """The options of this connection, from the house as it is now."""
@@ -321,7 +335,7 @@ class _OneLogin(asyncssh.SSHServer):
             "process_factory": self._process,
             "sftp_factory": (lambda chan: HouseSftp(chan, self._inside.root(self._slug))) if sftp else None,
             "allow_scp": sftp,
-            "password_auth": "password" in self._house.methods(self._slug),
+            "password_auth": self._turns_away == DoorState.SECOND_FACTOR or "password" in self._house.methods(self._slug),
             "kbdint_auth": "keyboard-interactive" in self._house.methods(self._slug),
             "host_based_auth": False,
             "signature_algs": _SIGNATURES,
@@ -338,6 +352,13 @@ class _OneLogin(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Keep the connection, to forward through it."""
         self._connection = conn
+        if self._turns_away == DoorState.SECOND_FACTOR:
+            # asyncssh's servers know no second factor: what says that one is enough says that it is not.
+            conn.send_userauth_success = self._ask_for_more  # type: ignore[assignment,method-assign] # for this connection alone
+
+    def _ask_for_more(self) -> None:
+        self._wants_more = True
+        self._connection.send_userauth_failure(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the house how it ended, unless the house ended it."""
@@ -356,12 +377,12 @@ class _OneLogin(asyncssh.SSHServer):
         return True
 
     def public_key_auth_supported(self) -> bool:
-        """Keys are always welcome."""
-        return True
+        """Keys are welcome, until one was taken that is not enough."""
+        return not self._wants_more
 
     def password_auth_supported(self) -> bool:
         """Passwords only where the running settings have one."""
-        return "password" in self._house.methods(self._slug)
+        return self._wants_more or "password" in self._house.methods(self._slug)
 
     def kbdint_auth_supported(self) -> bool:
         """Questions only where the house pretends to have some."""
@@ -389,7 +410,8 @@ class _OneLogin(asyncssh.SSHServer):
         self._user = username
         if self._turns_away == DoorState.TOO_MANY:
             raise asyncssh.ProtocolError("Too many authentication failures")
-        if self._turns_away is None and self._house.admits(self._slug, username, source_ip=self._address, **credential):
+        takes = self._turns_away in {None, DoorState.SECOND_FACTOR, DoorState.CUT}
+        if takes and self._house.admits(self._slug, username, source_ip=self._address, **credential):
             self._tried = credential
             return True
         self._refused = credential
@@ -413,6 +435,8 @@ class _OneLogin(asyncssh.SSHServer):
                 source_port=self._port,
                 **self._tried,
             )
+        if self._turns_away == DoorState.CUT:
+            self._connection.abort()
 
     # ------------------------------------------------------------------------------------------------ what they may do
 
