@@ -189,6 +189,28 @@ def test_a_key_that_is_refused_for_no_reason_is_tried_after_a_restart_and_then_c
     assert [(one.id, one.verdict.failure) for one in roots] == [("login-works", "key-refused-right")]
     assert roots[0].verdict.fix is not None
     assert roots[0].verdict.fix.instructions
+    world.house.clock.advance(60)  # or sshd would turn us away for so many failed logins
+    again = repair(world)
+    assert not again.steps, "a restart has not helped, and is not made again and again"
+    assert [(one.id, one.verdict.failure) for one in bad(again.findings) if one.because is None] == [
+        ("login-works", "key-refused-right")
+    ]
+    world.house.clock.advance(2 * 86400)
+    world.house.tick()
+    assert repair(world).steps, "days later it is worth another try"
+
+
+@pytest.mark.parametrize("nat", [False, True])
+def test_a_log_without_a_word_speaks_neither_for_nor_against_a_server_whose_key_is_pinned(nat: bool) -> None:
+    world = healthy("core_ssh")
+    world.house.knobs.nat = nat
+    world.house.knobs.mute_logs = True
+    found = {one.id: one for one in diagnose(world)}
+    assert found["right-server"].level is Level.OK, found["right-server"].verdict
+    assert "owns a host key that this computer knows" in found["right-server"].verdict.says
+    world.computer.put(world.computer.places.known_hosts, "")
+    found = {one.id: one for one in diagnose(world)}
+    assert found["right-server"].verdict.failure == "impostor", "an empty log alone proves nothing"
 
 
 def test_other_keys_are_no_fault_until_too_many_keys_stand_before_ours() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ha_ssh.core import logs
 from ha_ssh.core.logs import (
     GAP,
     Listening,
@@ -340,3 +341,35 @@ def test_any_line_can_be_read(text):
     fatal(lines)
     refusals(lines)
     listening(lines)
+
+
+# --------------------------------------------------------------------------------------------------- whose refusal it is
+
+OURS, STRANGER = 50001, 40000
+
+
+def refused(*lines: str, user: str = "root", port: int = OURS) -> list[str]:
+    return [one.line for one in logs.about(logs.refusals(lines), user, port)]
+
+
+def test_a_refusal_is_ours_by_our_port() -> None:
+    mine = f"Connection closed by authenticating user root 192.168.1.5 port {OURS} [preauth]"
+    theirs = f"Connection closed by authenticating user root 203.0.113.9 port {STRANGER} [preauth]"
+    assert refused(theirs, mine) == [mine]
+
+
+def test_a_stranger_who_tries_another_name_is_not_taken_for_us() -> None:
+    assert refused(f"Invalid user admin from 203.0.113.9 port {STRANGER}") == []
+
+
+def test_behind_an_address_translation_the_only_attempt_is_ours_and_of_two_none() -> None:
+    one = f"Connection closed by authenticating user root 172.30.32.1 port {STRANGER} [preauth]"
+    other = f"Connection closed by authenticating user root 172.30.32.1 port {STRANGER + 1} [preauth]"
+    assert refused(one) == [one]
+    assert refused(one, other) == []
+
+
+def test_what_names_no_connection_counts() -> None:
+    modes = "Authentication refused: bad ownership or modes for directory /etc/ssh"
+    mine = f"Connection closed by authenticating user root 192.168.1.5 port {OURS} [preauth]"
+    assert refused(modes, mine) == [modes, mine]

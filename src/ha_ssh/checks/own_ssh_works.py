@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import sshconfig
-from ha_ssh.core.facts import Alias, MyKey, OwnFiles, SshConfig
+from ha_ssh.core.facts import Alias, Door, Doors, MyKey, OwnFiles, SshConfig
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -245,9 +245,20 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if found is not None:
         fix = tell("follow what it says", *(way.format(alias=alias) for way in found.ways))
         return wrong(f"`ssh {alias}` does not log in: {found.says}", CHECK.why, *lines, fix=fix, failure=found.failure)
+    door = _silent_door(facts)
+    if door is not None:
+        says = f"`ssh {alias}` ends with code {login.code}"
+        return replace(wrong(says, CHECK.why, *lines, failure="no-commands"), because="ha-works")
     fix = tell("read what it says", f"`ssh -v {alias}` shows every step; `ssh -G {alias}` shows what it reads of your files")
     says = f"`ssh {alias}` does not log in, although the key does; why is not recognised"
     return wrong(says, CHECK.why, *lines, fix=fix, failure="asyncssh-false-ok")
+
+
+def _silent_door(facts: Facts) -> Door | None:
+    """Return the door behind which no command runs, where there is one."""
+    doors = facts.get(Doors)
+    found = () if isinstance(doors, NotKnown) else doors.by_slug.values()
+    return next((door for door in found if door.admitted is True and door.mute), None)
 
 
 def _is_locked(facts: Facts) -> bool:
@@ -337,7 +348,7 @@ CHECK = Check(
     stage=Stage.ALIAS,
     title="Your own `ssh` logs in by the alias",
     why="other clients forgive what OpenSSH does not: file modes, line ends, options",
-    needs=(Alias, MyKey, OwnFiles, SshConfig),
+    needs=(Alias, Doors, MyKey, OwnFiles, SshConfig),
     rests_on=("alias-works", "host-key-pinned", "login-works", "right-server", "key-file"),
     judge=judge,
     break_it=break_it,

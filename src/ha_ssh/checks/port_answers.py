@@ -142,13 +142,15 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
     told = logs.refusals(door.logged)
     penalty = next((one for one in told if one.code == "penalty"), None)
     where = f"{door.host} port {door.port}"
-    if penalty is not None or _TURNED_AWAY in str(door.message):
+    if penalty is not None:
         return _punished(facts, app, door, penalty)
     crowd = [one.line for one in told if one.code == "busy"]
     if crowd or _CROWDED in str(door.message):
         fix = tell("try again in a minute", "if the port is open to the internet, close it: strangers keep it busy")
         says = f"{where} closes connections, since too many others wait to log in"
         return wrong(says, CHECK.why, str(door.message), *crowd, fix=fix, failure="kex-closed")
+    if _TURNED_AWAY in str(door.message):
+        return _for_now(app, door)
     lines = _lines(facts, app)
     if lines and not logs.listening(lines) and app.slug not in facts.fresh:
         return wrong(
@@ -168,27 +170,38 @@ def _reset(facts: Facts, app: App, door: Door) -> Verdict:
     return wrong(f"{where} closes the connection at once", CHECK.why, str(door.message), fix=fix, failure="kex-closed")
 
 
-def _punished(facts: Facts, app: App, door: Door, penalty: logs.Refusal | None) -> Verdict:
-    """Wait; the app's log may say for how long, and for what."""
-    about = (*_lines(facts, app), *door.logged)
-    seconds = None if penalty is None else logs.penalty_seconds(about, penalty.address)
-    first = "" if seconds is None else f"about {_minutes(seconds)}, "
-    line = "" if penalty is None else penalty.line
-    idle = "without attempting authentication" in line
+def _punished(facts: Facts, app: App, door: Door, penalty: logs.Refusal) -> Verdict:
+    """Wait; the app's log may say for how long."""
+    seconds = logs.penalty_seconds((*_lines(facts, app), *door.logged), penalty.address)
+    about = "" if seconds is None else f"about {_minutes(seconds)}, "
+    idle = "without attempting authentication" in penalty.line
     fix = tell(
         "wait, without trying",
-        f"wait {first}{_minutes(_LONGEST_PENALTY)} at most: each try with a wrong key or password makes it longer",
+        f"wait {about}{_minutes(_LONGEST_PENALTY)} at most: each try with a wrong key or password makes it longer",
         *(["find what connects again and again and never logs in: a watch on the port, a scan, a script"] if idle else []),
         "then look again: `ha-ssh doctor`",
     )
-    earned = "connections without a login" if idle else "failed logins" if line else "failed logins or idle connections"
+    earned = "connections without a login" if idle else "failed logins"
     says = f"the SSH server turns this computer away for a while, after {earned} from its address"
-    evidence = (str(door.message), *((f"the app's log: {line}",) if line else ()))
-    return wrong(says, _PENALTY, *evidence, fix=fix, failure="penalties")
+    return wrong(says, _PENALTY, str(door.message), f"the app's log: {penalty.line}", fix=fix, failure="penalties")
+
+
+def _for_now(app: App, door: Door) -> Verdict:
+    """OpenSSH says the same to an address that it punishes and to everybody in a crowd; its log alone tells which."""
+    fix = tell(
+        "wait, without trying",
+        f"after failed logins from here it is over in {_minutes(_LONGEST_PENALTY)} at most; a crowd goes sooner",
+        f"tell them apart: the log of {app.flavour.name} says `penalty` or `MaxStartups`",
+        "then look again: `ha-ssh doctor`",
+    )
+    says = (
+        "the SSH server turns this computer away for now: after failed logins from its address, or since too many wait to log in"
+    )
+    return wrong(says, _PENALTY, str(door.message), fix=fix, failure="penalties")
 
 
 _TURNED_AWAY, _CROWDED = "Not allowed at this time", "Exceeded MaxStartups"
-"""What sshd says in place of a banner: to an address that it punishes, and while too many wait to log in."""
+"""What sshd says in place of a banner: of 9.8 and newer to whom it turns away, of older ones while too many wait to log in."""
 _PENALTY = "an SSH server makes an address wait that fails to log in, or does not try; waiting is all that helps"
 
 

@@ -542,14 +542,14 @@ async def _turned_away(at: At, app: App, met: SshTrouble, before: str | None) ->
         logged=tuple(one.line for one in told or ()),
         host_keys=(met.host_key,) if met.host_key else (),
         said=met.said,
-        known_host=await _is_known_host(at, app, met.host_key),
+        known_host=await _is_known_host(at, app, *((met.host_key,) if met.host_key else ())),
         at=at.reader.clock.date(),
     )
 
 
 async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: str | None) -> Door:
     """Learn what a login tells; nothing is sent into the session before it is proven who answers."""
-    known_host = await _is_known_host(at, app, session.host_key)
+    known_host = await _is_known_host(at, app, *session.host_keys)
     door = Door(
         host=at.target.ssh_host,
         port=int(app.serving.port or 0),
@@ -631,18 +631,19 @@ async def _answer(session: Session, command: str) -> Ran:
         return Ran(code=255, err=trouble.message)
 
 
-async def _is_known_host(at: At, app: App, host_key: str) -> bool | None:
-    """Return whether this computer knows the host key, under the house's own name or by its address; `None` if it knows none."""
-    if not host_key:
-        return None
+async def _is_known_host(at: At, app: App, *host_keys: str) -> bool | None:
+    """Return whether this computer knows one of a server's host keys, under the house's own name or by its address.
+
+    `None` where it knows none of their kinds.
+    """
     text = (await at(OwnFiles)).known_hosts.text or ""
     host, port = at.target.ssh_host, app.serving.port
     names = (at.target.host_key_alias, host if port == SSH_PORT else f"[{host}]:{port}")
-    kind = host_key.split(" ", 1)[0]
-    known = [line.public for name in names for line in knownhosts.keys_for(text, name)]
-    if host_key in known:
+    known = {line.public for name in names for line in knownhosts.keys_for(text, name)}
+    if known.intersection(host_keys):
         return True
-    return False if any(one.split(" ", 1)[0] == kind for one in known) else None
+    kinds = {key.split(" ", 1)[0] for key in host_keys}
+    return False if any(key.split(" ", 1)[0] in kinds for key in known) else None
 
 
 async def _machine(at: At) -> str | None:

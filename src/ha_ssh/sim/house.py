@@ -178,6 +178,8 @@ class Knobs:
     """sshd's PerSourcePenalties."""
     sshd_gone: set[str] = field(default_factory=set)
     """Apps (slugs) that run while their sshd is dead: connections end before a banner."""
+    mute_logs: bool = False
+    """The logs of apps come empty."""
     nat: bool = False
     """An address translation stands between: the house sees other source ports than the client."""
     ha_fails: bool = False
@@ -780,7 +782,7 @@ class House:
         app = self.app(slug)
         if not app.installed:
             raise Refusal(f"{self._app_word} is not installed")
-        return "".join(f"{line}\n" for line in app.log)
+        return "" if self.knobs.mute_logs else "".join(f"{line}\n" for line in app.log)
 
     # ----------------------------------------------------------------------------------------------------------- ssh
 

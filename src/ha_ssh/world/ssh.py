@@ -34,6 +34,11 @@ _HEARD = 255
 """How much of a server's first words is kept; a banner is no longer (RFC 4253, 4.2)."""
 _WAYS_IN = ("publickey", "password", "keyboard-interactive", "hostbased", "gssapi-with-mic", "gssapi-keyex")
 """The order in which ways to log in are considered: ours first, so that the server's list is seen before any is dropped."""
+_HOST_KEY_ALGS = (
+    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
+)
+"""The order that OpenSSH prefers; no certificates, which prove a host only to who knows its authority."""
 _TURNED_AWAY = ("Exceeded MaxStartups", "Not allowed at this time")
 """What sshd says in place of a banner to an address that it does not want to hear now."""
 
@@ -413,7 +418,7 @@ async def _connect(host: str, port: int, user: str, guest: _Guest, wire: _Wire) 
         username=user,
         config=None,
         known_hosts=([], [], []),  # empty, not None: only then are announced keys proven
-        server_host_key_algs="-*cert*",  # a certificate proves a host to who knows its authority; we look at the key itself
+        server_host_key_algs=_HOST_KEY_ALGS,
         server_host_keys_handler=guest.note_announced,
         x509_trusted_certs=None,
         x509_trusted_cert_paths=[],
