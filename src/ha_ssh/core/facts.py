@@ -757,8 +757,9 @@ class Name:
 
     @property
     def leads_somewhere(self) -> bool:
-        """True where an address leads further than one cable, as `fe80::` ones do not."""
-        return any(not address.lower().startswith("fe80:") for address in self.addresses)
+        """True where an address leads further than one cable, as `fe80::` ones do not unless they name the cable (`%eth0`)."""
+        named = "%" in self.host
+        return any(named or not address.lower().startswith("fe80:") for address in self.addresses)
 
 
 @dataclass(frozen=True, kw_only=True)
