@@ -62,7 +62,7 @@ def _first_contact(door: Door) -> Verdict:
     )
     if door.known_host is False:
         says = "the server shows another host key than this computer knows, and the app's log is out of reach"
-        return wrong(says, CHECK.why, *_greeting(door), *offered, fix=fix, failure="hostkey-changed")
+        return unknown(says, CHECK.why, *_greeting(door), *offered, fix=fix, failure="hostkey-changed")
     says = "this computer meets the server for the first time: its host key is not known here, and the app's log is out of reach"
     return unknown(says, CHECK.why, *_greeting(door), *offered, fix=fix, failure="hostkey-unknown")
 
