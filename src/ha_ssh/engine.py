@@ -158,11 +158,9 @@ def access(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 
 def well(findings: Iterable[Finding], *, strict: bool = False) -> bool:
-    """Return whether every access truth was judged and holds (with `strict`: without a warning, too)."""
+    """Return whether every access truth was judged and holds (with `strict`: whether every truth does, without a warning)."""
     bad = {Level.WRONG, Level.UNKNOWN} | ({Level.WARN} if strict else set())
-    return not any(
-        one.level in bad for one in findings if one.check.scope is Scope.ACCESS or (strict and one.level is Level.WARN)
-    )
+    return not any(one.level in bad and (strict or one.check.scope is Scope.ACCESS) for one in findings)
 
 
 # ---------------------------------------------------------------------------------------------------------------- apply

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ha_ssh.checks import all_checks
 from pty_screen import PtyScreen
 
@@ -51,6 +53,15 @@ def test_strict_counts_warnings(healthy: Computer) -> None:
     assert warned
     assert lax.code == 0, lax
     assert healthy.ha_ssh("doctor", "--strict", "--json").code == 1
+
+
+@pytest.mark.parametrize("scene", ["no-private-key", "unfinished-run"])
+def test_what_is_wrong_beside_the_access_is_said_and_strict_counts_it(computer: Computer, scene: str) -> None:
+    lax = computer.ha_ssh("doctor", "--demo", "--scene", scene)
+    assert lax.code == 0, lax
+    assert "All is well" not in lax.out
+    assert "SSH access works; 1 thing is wrong beside it" in lax.out
+    assert computer.ha_ssh("doctor", "--demo", "--scene", scene, "--strict", "--json").code == 1
 
 
 def test_the_list_names_every_check_in_80_columns(computer: Computer) -> None:

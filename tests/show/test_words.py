@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from samples import FINDINGS
+from dataclasses import replace
 
-from ha_ssh.core.model import Level, Report
-from ha_ssh.show.words import clean, count, duration, ending, introduced, listing, sentence, summary, wrap
+import pytest
+from samples import FINDINGS, finding
+
+from ha_ssh.core.model import Level, Outcome, Report, Scope, ok, unknown, warn, wrong
+from ha_ssh.show.words import clean, count, duration, ending, folded, introduced, listing, sentence, summary, wrap
 
 
 @pytest.mark.parametrize(
@@ -89,3 +91,41 @@ def test_a_part_is_not_called_all(changed, levels, words):
     assert ending(report) == words
     report.extra["judged"]["checks"] = 52
     assert "looked at" not in ending(report)
+
+
+def beside(name, verdict):
+    """A finding about something else than the access."""
+    found = finding(name, name, verdict)
+    return replace(found, check=replace(found.check, scope=Scope.HYGIENE))
+
+
+LOGIN = finding("login-works", "A login succeeds", ok("it logs in"))
+LEFT = beside("unfinished-run", wrong("a run was cut off", "it may be half done"))
+OPEN = beside("no-private-key", wrong("a private key is in the settings", "others have it"))
+UNSEEN = finding("ha-works", "`ha` works", unknown("no login"))
+REFUSED = finding("key-authorised", "The key is authorised", wrong("it is not", "x"))
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize(
+    ("result", "findings", "words"),
+    [
+        (Outcome.OK, (LEFT, LOGIN), "SSH access works; 1 thing is wrong beside it: mind what comes first above."),
+        (Outcome.OK, (LEFT, OPEN, LOGIN), "SSH access works; 2 things are wrong beside it: mind what comes first above."),
+        (Outcome.WRONG, (LEFT, LOGIN), "SSH access works; 1 thing is wrong beside it: mind what comes first above."),
+        (Outcome.WRONG, (LEFT, REFUSED), "SSH access is not as it should be; what comes first above is the root of it."),
+        (Outcome.WRONG, (LEFT, UNSEEN), "1 thing is wrong, and not all could be looked at; what comes first above says why."),
+        (Outcome.WRONG, (beside("x", warn("old", "x")), LOGIN), "It works, with warnings."),
+    ],
+)
+def test_nothing_is_called_well_beside_what_is_wrong(changed, result, findings, words):
+    assert ending(Report(command="doctor", changed=changed, result=result, findings=findings)) == words
+
+
+def test_of_a_part_no_more_is_said_than_was_looked_at():
+    report = Report(command="doctor", findings=(OPEN,), extra={"judged": {"checks": 1, "of": 52}})
+    assert ending(report) == "1 thing is wrong in what was looked at (1 of 52 checks): mind what comes first above."
+
+
+def test_the_root_of_a_broken_access_comes_before_what_is_wrong_beside_it():
+    assert [root.id for root, _ in folded((LEFT, LOGIN, REFUSED))] == ["login-works", "key-authorised", "unfinished-run"]

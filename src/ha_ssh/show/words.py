@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.errors import Exit
-from ha_ssh.core.model import Level, Outcome, StepState
+from ha_ssh.core.model import Level, Outcome, Scope, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def introduced(text: str) -> str | None:
 
 
 def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
-    """Return the findings that hang on no other, each with all that hang on it, in order."""
+    """Return the findings that hang on no other, each with all that hang on it, in order: those about the access first."""
     by_id = {finding.id: finding for finding in findings}
     trees: dict[str, tuple[Finding, list[Finding]]] = {}
     for finding in findings:
@@ -118,7 +118,7 @@ def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
         while root.because in by_id:
             root = by_id[root.because]
         trees.setdefault(root.id, (root, []))[1].extend([finding] if root is not finding else [])
-    return list(trees.values())
+    return sorted(trees.values(), key=lambda tree: all(one.check.scope is not Scope.ACCESS for one in (tree[0], *tree[1])))
 
 
 def ways(finding: Finding) -> tuple[str, ...]:
@@ -167,20 +167,41 @@ def ending(report: Report) -> str:
 
 
 def _not_well(report: Report) -> str:
-    if any(finding.level is Level.WRONG for finding in report.findings) or not report.findings:
+    access = {finding.level for finding in report.findings if finding.check.scope is Scope.ACCESS}
+    if Level.WRONG in access or not report.findings:
         return "SSH access is not as it should be; what comes first above is the root of it."
-    if any(finding.level is Level.UNKNOWN for finding in report.findings):
-        return "Nothing is known to be wrong, but not all could be looked at; what comes first above says why."
-    return "It works, with warnings."
+    levels = {finding.level for finding in report.findings}
+    if Level.UNKNOWN in levels:
+        wrong = _things_wrong(report)
+        so_far = f"{wrong[0].upper()}{wrong[1:]}, and" if wrong else "Nothing is known to be wrong, but"
+        return f"{so_far} not all could be looked at; what comes first above says why."
+    return _beside_access(report, "") if Level.WRONG in levels else "It works, with warnings."
+
+
+def _things_wrong(report: Report) -> str:
+    """Say how many roots are wrong; empty for none."""
+    number = sum(finding.level is Level.WRONG and finding.because is None for finding in report.findings)
+    return f"{count(number, 'thing')} {'is' if number == 1 else 'are'} wrong" if number else ""
+
+
+def _beside_access(report: Report, part: str) -> str:
+    """Say what is wrong where the access itself is not; `part` says how much was looked at, where that is not all."""
+    wrong = _things_wrong(report) or "something is wrong"
+    if part:
+        return f"{wrong[0].upper()}{wrong[1:]}{part}: mind what comes first above."
+    return f"SSH access works; {wrong} beside it: mind what comes first above."
 
 
 def _found_well(report: Report) -> str:
     judged = report.extra.get("judged", {})
     part = f"{judged['checks']} of {judged['of']} checks" if judged and judged["checks"] < judged["of"] else ""
     there = f" in what was looked at ({part})" if part else ""
+    levels = {finding.level for finding in report.findings}
+    if Level.WRONG in levels:
+        return _beside_access(report, there)
     if report.changed:
         return f"Repaired: nothing is wrong any more{there}."
-    if any(finding.level in {Level.WARN, Level.UNKNOWN} for finding in report.findings):
+    if levels & {Level.WARN, Level.UNKNOWN}:
         return f"Nothing is wrong{there}; mind what comes first above."
     if part:
         return f"What was looked at is well: {part}."
