@@ -367,6 +367,10 @@ class Run:
     checks: Sequence[Check]
     resume: str | None = None
     """An unfinished run in the journal that this one carries on."""
+    leaves_risks: bool = False
+    """True where a fix whose risk nobody has accepted is left out; else it stops the run before its first change."""
+    hands_off: frozenset[str] = frozenset()
+    """The checks that are judged because others rest on them, and left as they are."""
 
 
 async def converge(run: Run, facts: Facts | None = None) -> Converged:
@@ -385,8 +389,8 @@ async def converge(run: Run, facts: Facts | None = None) -> Converged:
     if result.run is not None and not result.stuck:
         run.journal.close(result.run, "undone" if result.put_back and not result.savepoint else "closed")
         result.facts = result.facts.with_(await _Round(run.home, run.target, run.journal).state(Unfinished))
-    if result.error is None:
-        result.findings = planner.diagnose(run.want, result.facts, run.checks)
+    # After a failure nobody has looked again yet.
+    result.findings = () if result.error is not None else planner.diagnose(run.want, result.facts, run.checks)
     return result
 
 
@@ -394,11 +398,15 @@ async def _rounds(run: Run, result: Converged) -> None:
     """Plan, apply and look again until a plan is empty; `result` says at any moment how far it came."""
     for _ in range(_MOST_ROUNDS):
         result.findings = planner.diagnose(run.want, result.facts, run.checks)
-        plan = planner.plan(run.want, result.facts, run.checks)
+        plan = planner.plan(run.want, result.facts, run.checks, hands_off=run.hands_off)
         if result.first is None:
             result.first = plan
-            _refuse_unaccepted(plan)
-        if not plan.steps or not await _agreed(run, result, plan):
+            if not run.leaves_risks:
+                _refuse_unaccepted(plan)
+        if not plan.steps:
+            result.run = result.run or (run.resume if _is_finished(run, plan, result.findings) else None)
+            return
+        if not await _agreed(run, result, plan):
             return
         if result.run is None:
             result.run = run.resume or run.journal.begin(run.command, run.target.house_id, _where(run.target))
@@ -410,6 +418,12 @@ async def _rounds(run: Run, result: Converged) -> None:
         if _login_is_proven(run, result.facts):
             result.savepoint = len(_find(run.journal, result.run).entries)
     result.findings = planner.diagnose(run.want, result.facts, run.checks)
+
+
+def _is_finished(run: Run, plan: Plan, findings: Iterable[Finding]) -> bool:
+    """Return whether an unfinished run has nothing left to do: nothing waits for a yes, and all of the access was seen."""
+    seen = {one.id for one in findings if one.level is not Level.UNKNOWN} - run.hands_off
+    return not (plan.unaccepted or plan.waiting) and all(check.id in seen for check in access(truths.all_checks()))
 
 
 def _refuse_unaccepted(plan: Plan) -> None:

@@ -21,7 +21,7 @@ RUN_BUG = """
 import sys
 from ha_ssh import engine
 from ha_ssh.cli.main import main
-def bug(*_): raise ValueError("a bug of ours")
+def bug(*_, **__): raise ValueError("a bug of ours")
 engine.planner.plan = bug
 sys.exit(main())
 """

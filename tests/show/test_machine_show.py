@@ -72,6 +72,7 @@ def test_the_object_is_the_one_of_the_contract():
         "says": "people can log in with a password",
         "why": "a password can be guessed",
         "because": None,
+        "left_out": None,
         "fix": {"consent": "ask", "does": "clear the password", "risk": "password-off", "offered": False, "instructions": []},
         "title": "Password login is as wanted",
         "evidence": [],

@@ -21,7 +21,11 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         f"the run `{run.command}` of {run.started} was cut off before its end",
         "what it had changed until then is still there",
         f"{len(run.entries)} changes in the journal, run {run.id}",
-        fix=tell("finish it or put it back", "`ha-ssh setup` finishes it", f"`ha-ssh undo --run {run.id}` puts it back"),
+        fix=tell(
+            "finish it or put it back",
+            "`ha-ssh doctor --fix` finishes it, and so does the command that was cut off",
+            f"`ha-ssh undo --run {run.id}` puts it back",
+        ),
     )
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Run = Callable[[str, Options], int]
 
-_OUTCOMES = {Exit.WRONG: Outcome.PUT_BACK, Exit.STUCK: Outcome.STUCK, Exit.INTERRUPTED: Outcome.INTERRUPTED}
-
 
 def main(argv: Sequence[str] | None = None, *, run: Run | None = None) -> int:
     """Run `ha-ssh` with these arguments and return its exit code; `run` does what a command is for."""
@@ -111,14 +109,12 @@ def _guess(arguments: Sequence[str]) -> tuple[str, Options]:
 
 def _ended(command: str, options: Options, error: HaSshError | None) -> int:
     """Tell how a command ended that could not tell it itself (`None`: it was interrupted), and return its exit code."""
-    from ha_ssh.core.model import ErrorReport, Report
+    from ha_ssh.core.model import Report
     from ha_ssh.show import show_for
 
     report = Report(command=command, result=Outcome.INTERRUPTED, exit=Exit.INTERRUPTED)
     if error is not None:
-        report.exit = error.exit
-        report.result = Outcome.PLANNED if error.code == "agreement" else _OUTCOMES.get(error.exit, Outcome.ERROR)
-        report.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
+        report.end_by(error)
     show_for(options).report(report)
     return report.exit
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
+from ha_ssh.core.errors import Exit
 from ha_ssh.core.words import Consent as Consent
 from ha_ssh.core.words import IfFailed as IfFailed
 from ha_ssh.core.words import KeyKind as KeyKind
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from ha_ssh.core.errors import HaSshError
     from ha_ssh.core.secret import Secret
 
 Json = Any
@@ -522,6 +524,8 @@ class Finding:
     check: Check
     verdict: Verdict
     because: str | None = None
+    left_out: Finding | None = None
+    """The root cause, where it is not among what is shown."""
 
     @property
     def id(self) -> str:
@@ -601,6 +605,9 @@ class ErrorReport:
     hints: tuple[str, ...] = ()
 
 
+_RESULTS = {Exit.WRONG: Outcome.PUT_BACK, Exit.STUCK: Outcome.STUCK, Exit.INTERRUPTED: Outcome.INTERRUPTED}
+
+
 @dataclass(kw_only=True)
 class Report:
     """Everything a command has to say at its end; `show` renders it for people or machines."""
@@ -622,6 +629,12 @@ class Report:
     same_run: str | None = None
     """The same run as one non-interactive command."""
     exit: int = 0
+
+    def end_by(self, error: HaSshError) -> None:
+        """Let an error be how the run ended, with the result and the exit code that are its own."""
+        self.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
+        self.result = Outcome.PLANNED if error.code == "agreement" else _RESULTS.get(error.exit, Outcome.ERROR)
+        self.exit, self.next_line = error.exit, None
 
 
 # --------------------------------------------------------------------------------------------------- the world, as seen

@@ -27,7 +27,7 @@ from ha_ssh.core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from ha_ssh.core.model import Edit
 
@@ -143,8 +143,24 @@ def _cut(fix: Fix, facts: Facts) -> Risk | None:
     return Risk.CUT_BRANCH if app is not None and app in restarted else None
 
 
-def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:
-    """Return everything that one round will do, judging each check on the facts as they will be when its turn comes."""
+def with_roots(chosen: Iterable[Check], every: Iterable[Check]) -> tuple[Check, ...]:
+    """Return some of the checks and all that they rest on, directly or not: without those they would be misjudged."""
+    by_id = {check.id: check for check in every}
+    needed: dict[str, Check] = {}
+    waiting = list(chosen)
+    while waiting:
+        check = waiting.pop()
+        if check.id not in needed:
+            needed[check.id] = check
+            waiting += [by_id[other] for other in check.rests_on if other in by_id]
+    return in_order(needed.values())
+
+
+def plan(want: Want, facts: Facts, checks: Sequence[Check], *, hands_off: Container[str] = ()) -> Plan:
+    """Return everything that one round will do, judging each check on the facts as they will be when its turn comes.
+
+    What is in `hands_off` is judged, and left as it is.
+    """
     draft = _Draft(facts)
     waiting: list[Waiting] = []
     told: list[Finding] = []
@@ -163,7 +179,7 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check]) -> Plan:
         except CannotLook:
             stuck.add(check.id)
             continue
-        fix = verdict.fix
+        fix = None if check.id in hands_off else verdict.fix
         if fix is None or verdict.level is Level.OK:
             if verdict.level in {Level.WRONG, Level.UNKNOWN}:
                 stuck.add(check.id)

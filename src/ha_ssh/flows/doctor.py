@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
 from ha_ssh.checks import all_checks
-from ha_ssh.core.errors import Exit, HaSshError, UsageError
+from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, UsageError
 from ha_ssh.core.facts import ACCESS_FACTS
 from ha_ssh.core.infer import infer
 from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan, Report, Want
-from ha_ssh.core.planner import diagnose, in_order, wished
+from ha_ssh.core.planner import diagnose, in_order, wished, with_roots
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.flows.approach import OFFLINE, Approached, approach, past_core
 from ha_ssh.flows.beforehand import awake, carried, mind_the_file
@@ -26,22 +26,35 @@ if TYPE_CHECKING:
     from ha_ssh.flows.tools import Tools
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What this doctor is about: the checks that are judged, and of them those that are shown and put right."""
+
+    judged: tuple[Check, ...]
+    shown: tuple[Check, ...]
+
+    @property
+    def hands_off(self) -> frozenset[str]:
+        """What is judged only because something shown rests on it."""
+        return frozenset(check.id for check in self.judged) - {check.id for check in self.shown}
+
+
 async def doctor(tools: Tools) -> Report:
     """Judge every truth on fresh facts; change nothing unless `--fix` was given and the plan was agreed to."""
-    checks = _chosen(tools)
+    chosen = _chosen(tools)
     if tools.options.list_only:
-        return _list(checks)
+        return _list(chosen.shown)
     mind_the_file(tools, "--report", tools.options.report)
     if tools.options.fix:
         with tools.lock():
-            return await _fix(tools, checks)
-    came, facts, want = await _look(tools, checks)
-    return _told(tools, came, want, checks, engine.Converged(facts))
+            return await _fix(tools, chosen)
+    came, facts, want = await _look(tools, chosen)
+    return _published(tools, came, _told(tools, came, want, chosen, engine.Converged(facts)), facts)
 
 
-async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Facts, Want]:
-    came = await approach(tools)
-    always = () if tools.options.only and not tools.options.fix else ACCESS_FACTS
+async def _look(tools: Tools, chosen: _Chosen) -> tuple[Approached, Facts, Want]:
+    came, checks = await approach(tools), chosen.judged
+    always = _always(tools)
     facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
     if tools.options.fix and not tools.options.dry_run and await _was_asleep(tools, came, facts):
         facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
@@ -56,6 +69,11 @@ async def _look(tools: Tools, checks: tuple[Check, ...]) -> tuple[Approached, Fa
     return came, facts, replace(want, accepted=tools.options.accepted, taken=frozenset(tools.options.also))
 
 
+def _always(tools: Tools) -> tuple[type[Any], ...]:
+    """What is looked at whatever is judged: nothing, where only a few checks are to be judged."""
+    return () if tools.options.only and not tools.options.fix else ACCESS_FACTS
+
+
 async def _was_asleep(tools: Tools, came: Approached, facts: Facts) -> bool:
     """Wait for a house that is starting; return whether there was anything to wait for, also where it goes on for too long."""
     try:
@@ -65,21 +83,54 @@ async def _was_asleep(tools: Tools, came: Approached, facts: Facts) -> bool:
         return True
 
 
-def _told(tools: Tools, came: Approached, want: Want, checks: tuple[Check, ...], done: engine.Converged) -> Report:
-    """Show what was found, and report on it; what was kept away from on purpose is named, and counts for nothing."""
-    if done.error is None:
-        every = diagnose(want, done.facts, checks)
-        away = {finding.id for finding in every if tools.options.offline and _is_left_out(finding, want, done.facts)}
-        left_out = [finding.id for finding in every if finding.id in away or finding.because in away]
-        done.findings = tuple(finding for finding in every if finding.id not in left_out)
-        tools.show.findings(done.findings)
+def _told(
+    tools: Tools, came: Approached, want: Want, chosen: _Chosen, done: engine.Converged, before: tuple[Finding, ...] = ()
+) -> Report:
+    """Show what was found (unless it is what was shown `before`), and report on it.
+
+    What was kept away from on purpose is named, and counts for nothing.
+    """
+    left_out: list[str] = []
+    if done.error is None or isinstance(done.error, HaSshError):
+        done.findings, left_out = _found(tools, want, chosen, done.facts)
+        if _essence(done.findings) != _essence(before):
+            tools.show.findings(done.findings)
     report = report_on("doctor", came, done, tools, want)
     if tools.options.offline:
         report.extra["not_looked_at"] = left_out
-    if done.error is None:
+    if report.findings:
         report.extra["judged"] = {"checks": len(report.findings), "of": len(all_checks())}
+    return report
+
+
+def _essence(findings: tuple[Finding, ...]) -> list[tuple[str, Any, str]]:
+    """What tells findings from others of the same checks."""
+    return [(finding.id, finding.level, finding.verdict.says) for finding in findings]
+
+
+def _found(tools: Tools, want: Want, chosen: _Chosen, facts: Facts) -> tuple[tuple[Finding, ...], list[str]]:
+    """Return what is to be shown, and the ids of what was kept away from; a root that is not shown is told where it matters."""
+    every = diagnose(want, facts, chosen.judged)
+    roots = {finding.id: finding for finding in every}
+    away = {finding.id for finding in every if tools.options.offline and _is_left_out(finding, want, facts)}
+    left_out = [finding.id for finding in every if finding.id in away or finding.because in away]
+    hidden = chosen.hands_off | set(left_out)
+    shown = [finding for finding in every if finding.id not in hidden]
+    shown = [replace(one, left_out=roots[one.because]) if one.because in chosen.hands_off else one for one in shown]
+    if tools.options.fix:
+        plan = plan_for(want, facts, chosen.judged, hands_off=chosen.hands_off)
+        risky = {finding.id: finding.verdict.fix for finding in plan.unaccepted}
+        shown = [
+            replace(one, verdict=replace(one.verdict, fix=risky[one.id])) if one.verdict.fix and one.id in risky else one
+            for one in shown
+        ]
+    return tuple(shown), [name for name in left_out if name not in chosen.hands_off]
+
+
+def _published(tools: Tools, came: Approached, report: Report, facts: Facts) -> Report:
+    """Write the report to show to others, where one is wanted, however the run came out."""
     if tools.options.report:
-        tools.publish(tools.options.report, report, versions(done.facts), private(came, done.facts))
+        tools.publish(tools.options.report, report, versions(facts), private(came, facts))
         tools.show.say(f"the report is in `{tools.options.report}`; read it once before you show it to others")
     return report
 
@@ -94,25 +145,54 @@ def _is_left_out(finding: Finding, want: Want, facts: Facts) -> bool:
     return bool(needed) and all(isinstance(fact, NotKnown) and fact.code == OFFLINE for fact in needed)
 
 
-async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
-    """Put right what can be put right, then look again."""
-    came, facts, want = await _look(tools, checks)
+async def _fix(tools: Tools, chosen: _Chosen) -> Report:
+    """Put right what can be put right, then look again; what a person is asked about, they have seen before."""
+    came, facts, want = await _look(tools, chosen)
+    before: tuple[Finding, ...] = ()
+    if tools.options.dry_run or not tools.options.no_input:
+        before, _ = _found(tools, want, chosen, facts)
+        tools.show.findings(before)
+    try:
+        report, facts = await _repaired(tools, came, facts, want, chosen, before)
+    except HaSshError as error:
+        if error.exit == Exit.STUCK:
+            facts = await engine.look(came.home, facts.target, tools.journal, chosen.judged)
+        report = _told(tools, came, want, chosen, engine.Converged(facts), before)
+        report.end_by(error)
+    return _published(tools, came, report, facts)
+
+
+async def _repaired(
+    tools: Tools, came: Approached, facts: Facts, want: Want, chosen: _Chosen, before: tuple[Finding, ...]
+) -> tuple[Report, Facts]:
+    """Plan, agree, and do it; returns what came of it, with the last look. Raises `HaSshError` where nothing was tried."""
     await mind_another_machine(came, came.home)
     facts = await carried(tools, came.home, facts)
+    checks, hands_off = chosen.judged, chosen.hands_off
+    open_ones = sum(run.state == "open" for run in tools.journal.runs())
     resume = await meet_unfinished(tools, came)
+    if sum(run.state == "open" for run in tools.journal.runs()) < open_ones:
+        facts = await engine.look(came.home, facts.target, tools.journal, checks)  # a run was put back
+    nobody: list[MissingAnswer] = []
 
     async def agree(plan: Plan) -> bool:
         tools.show.plan(plan)
         count = len(plan.steps)
-        return await tools.asker.agree(f"{count} {'repair' if count == 1 else 'repairs'}", plan.risks) is Agreement.YES
+        try:
+            said = await tools.asker.agree(f"{count} {'repair' if count == 1 else 'repairs'}", plan.risks)
+        except MissingAnswer as unagreed:
+            nobody.append(unagreed)
+            return False
+        return said is Agreement.YES
 
     if tools.options.dry_run:
         want = wished(want, facts, checks)
-        plan = plan_for(want, facts, checks)
+        plan = plan_for(want, facts, checks, hands_off=hands_off)
         tools.show.plan(plan)
-        return report_on("doctor", came, engine.Converged(facts, first=plan), tools, want)
-    before = want
-    want = await accept_risks(tools, await take_offers(tools, want, facts, checks), facts, checks)
+        return _told(tools, came, want, chosen, engine.Converged(facts, first=plan), before), facts
+    wanted = want
+    want = await take_offers(tools, want, facts, checks, hands_off)
+    want = await accept_risks(tools, want, facts, checks, hands_off)
     run = engine.Run(
         command="doctor --fix",
         target=facts.target,
@@ -123,19 +203,28 @@ async def _fix(tools: Tools, checks: tuple[Check, ...]) -> Report:
         agree=agree,
         checks=checks,
         resume=resume,
+        leaves_risks=True,
+        hands_off=hands_off,
     )
     done = await engine.converge(run, facts)
-    report = _told(tools, came, want, checks, done)
-    if done.run is not None and done.error is None and came.known is not None and lasting(want) != lasting(before):
+    if isinstance(done.error, HaSshError):
+        done.facts = await engine.look(came.home, facts.target, tools.journal, checks)
+    report = _told(tools, came, want, chosen, done, before)
+    if nobody:
+        report.end_by(nobody[0])
+    if done.run is not None and done.error is None and came.known is not None and lasting(want) != lasting(wanted):
         try:
             remember(tools, came, done, want)
         except HaSshError as error:
             not_written_down(report, "what could be put right is put right", error)
-    return report
+    return report, done.facts
 
 
-def _chosen(tools: Tools) -> tuple[Check, ...]:
-    """Return the checks that `--only` and `--skip` leave; raises `UsageError` for an id that is none, and where none is left."""
+def _chosen(tools: Tools) -> _Chosen:
+    """Return the checks that `--only` and `--skip` leave, with all that they rest on.
+
+    Raises `UsageError` for an id that is none, and where none is left.
+    """
     every = in_order(all_checks())
     ids = {check.id for check in every}
     for flag, names in (("--only", tools.options.only), ("--skip", tools.options.skip), ("--also", tools.options.also)):
@@ -143,11 +232,11 @@ def _chosen(tools: Tools) -> tuple[Check, ...]:
             if name not in ids:
                 raise UsageError("no-such-check", f"{flag}: there is no check `{name}`", "`ha-ssh doctor --list` names them all")
     only, skip = set(tools.options.only), set(tools.options.skip)
-    chosen = tuple(check for check in every if (not only or check.id in only) and check.id not in skip)
-    if not chosen:
+    shown = tuple(check for check in every if (not only or check.id in only) and check.id not in skip)
+    if not shown:
         flags = "--only and --skip leave" if only else "--skip leaves"
         raise UsageError("no-check-left", f"{flags} no check to judge.", "`ha-ssh doctor --list` names them all")
-    return chosen
+    return _Chosen(with_roots(shown, every), shown)
 
 
 def _list(checks: tuple[Check, ...]) -> Report:

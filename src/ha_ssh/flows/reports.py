@@ -72,7 +72,6 @@ def _add_plan(report: Report, plan: Plan | None) -> None:
 def _failed(report: Report, done: engine.Converged) -> None:
     """Say how a run failed: what it was, whether all was put back, and what stayed."""
     error = done.error
-    report.findings = ()
     if isinstance(error, Exception) and not isinstance(error, HaSshError):
         report.error = _bug(report, done)
         report.result, report.exit = Outcome.ERROR, Exit.BUG

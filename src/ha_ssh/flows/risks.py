@@ -10,28 +10,31 @@ from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.planner import wished
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
-    from ha_ssh.core.model import Check, Facts, Want
+    from ha_ssh.core.model import Check, Facts, Risk, Want
     from ha_ssh.flows.tools import Tools
 
 
-async def accept_risks(tools: Tools, want: Want, facts: Facts, checks: Sequence[Check]) -> Want:
-    """Return the want with the risks that were accepted when asked; one that was not stops the run before its first change."""
+async def accept_risks(tools: Tools, want: Want, facts: Facts, checks: Sequence[Check], hands_off: Container[str] = ()) -> Want:
+    """Return the want with the risks that were accepted when asked, each once; what comes of the others the run decides."""
+    declined: set[Risk] = set()
     while True:
-        open_ones = plan_for(want, facts, checks).unaccepted
-        fix = open_ones[0].verdict.fix if open_ones else None
-        if fix is None or fix.risk is None:
+        open_ones = plan_for(want, facts, checks, hands_off=hands_off).unaccepted
+        asked = ((one.verdict, one.verdict.fix, one.verdict.fix.risk) for one in open_ones if one.verdict.fix is not None)
+        verdict, fix, risk = next((one for one in asked if one[2] not in {None, *declined}), (None, None, None))
+        if verdict is None or fix is None or risk is None:
             return want
-        says = f"{open_ones[0].verdict.says}; to go on, this would {fix.does}"
-        if not await tools.asker.ask(risk_question(fix.risk, says[0].upper() + says[1:])):
-            return want
-        want = replace(want, accepted=want.accepted | {fix.risk})
+        says = f"{verdict.says}; to go on, this would {fix.does}"
+        if await tools.asker.ask(risk_question(risk, says[0].upper() + says[1:])):
+            want = replace(want, accepted=want.accepted | {risk})
+        else:
+            declined.add(risk)
 
 
-async def take_offers(tools: Tools, want: Want, facts: Facts, checks: Sequence[Check]) -> Want:
+async def take_offers(tools: Tools, want: Want, facts: Facts, checks: Sequence[Check], hands_off: Container[str] = ()) -> Want:
     """Return the want with the offers that were taken, by a flag or when asked, each by itself, and with what they wish for."""
-    for finding in plan_for(want, facts, checks).offers:
+    for finding in plan_for(want, facts, checks, hands_off=hands_off).offers:
         fix = finding.verdict.fix
         if fix is not None and await tools.asker.ask(offer_question(finding.id, finding.verdict.says, fix.does)):
             want = replace(want, taken=want.taken | {finding.id})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import SecretRef
 from ha_ssh.core.secret import Secret
-from ha_ssh.show.words import ways
+from ha_ssh.show.words import remedy, ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,11 +130,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "says": verdict.says,
         "why": verdict.why,
         "because": finding.because,
-        "fix": None if verdict.fix is None else _fix(verdict.fix, ways(finding)),
+        "left_out": None if finding.left_out is None else _root(finding.left_out),
+        "fix": None if (fix := remedy(finding)) is None else _fix(fix, ways(finding)),
         "title": check.title,
         "evidence": list(verdict.evidence),
         "failure": verdict.failure or None,
     }
+
+
+def _root(finding: Finding) -> dict[str, Any]:
+    """Return what is told of a root cause that is not among the findings."""
+    return {"id": finding.id, "verdict": finding.level, "says": finding.verdict.says}
 
 
 def _fix(fix: Fix, instructions: Sequence[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _STYLES = (
     (r"^ *! \w+:", "yellow"),
     (r"^ *\? could not look:", "magenta"),
     (r"^(hint|error):", "bold"),
-    (r"^ *(why|seen|hangs on this):", "dim"),
+    (r"^ *(why|seen|because):", "dim"),
     (r"^[A-Z][^`]*:$", "bold"),
 )
 """What is coloured where colour is wanted; every meaning is in the words already."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Consent, Level, StepState
-from ha_ssh.show.words import LEVELS, STATES, clean, ending, folded, listing, sentence, summary, ways
+from ha_ssh.show.words import LEVELS, STATES, cause, clean, ending, folded, listing, remedy, sentence, summary, ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +37,8 @@ class Item:
     id: str
     why: str = ""
     seen: tuple[str, ...] = ()
+    because: str = ""
+    """The root cause, where it is not on the page."""
     remedy: tuple[str, str] = ("", "")
     """What kind of remedy there is, and what it does."""
     instructions: tuple[str, ...] = ()
@@ -101,7 +103,8 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
     verdict = finding.verdict
     if finding.level is Level.OK:
         return Item(sign, word, verdict.says, finding.id, seen=verdict.evidence)
-    remedy, instructions = _remedy(verdict.fix, ways(finding)) if verdict.fix else (("", ""), ())
+    fix = remedy(finding)
+    how, instructions = _remedy(fix, ways(finding)) if fix else (("", ""), ())
     return Item(
         sign,
         word,
@@ -109,7 +112,8 @@ def _item(finding: Finding, followers: Sequence[Finding]) -> Item:
         verdict.failure if verdict.failure in {"", finding.id} else f"{finding.id}: {verdict.failure}",
         why=verdict.why,
         seen=verdict.evidence,
-        remedy=remedy,
+        because=cause(finding),
+        remedy=how,
         instructions=instructions,
         failing=tuple(follower.verdict.says for follower in followers if follower.level is not Level.UNKNOWN),
         unseen=tuple(follower.id for follower in followers if follower.level is Level.UNKNOWN),
@@ -189,6 +193,7 @@ def _markdown_item(item: Item) -> list[str]:
     lines = [f"- {item.sign} **{item.word}**: {_plain(item.says)}{name}"]
     lines += [f"  - why: {_plain(item.why)}"] if item.why else []
     lines += [f"  - seen: {_code(seen)}" for seen in item.seen]
+    lines += [f"  - because: {_plain(item.because)}"] if item.because else []
     lines += [f"  - {item.remedy[0]}: {_plain(item.remedy[1])}"] if item.remedy[0] else []
     lines += [f"    - {_plain(instruction)}" for instruction in item.instructions]
     lines += [f"  - {_FAILING}: {_plain(says)}" for says in item.failing]
@@ -281,6 +286,7 @@ def _html_item(item: Item) -> list[str]:
     lines = [f'<article class="{kind}">', f"<h3>{item.sign} {item.word}: {_rich(item.says)}{name}</h3>"]
     rows = [("why", _rich(item.why))] if item.why else []
     rows += [("seen", f"<code>{html.escape(seen)}</code>") for seen in item.seen]
+    rows += [("because", _rich(item.because))] if item.because else []
     if item.remedy[0]:
         told = "".join(f"<li>{_rich(one)}</li>" for one in item.instructions)
         rows.append((item.remedy[0], _rich(item.remedy[1]) + (f"<ul>{told}</ul>" if told else "")))

@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any
 from ha_ssh.core.model import Consent, Level, Scope, StepState
 from ha_ssh.core.risks import RISKS
 from ha_ssh.show.paper import Paper
-from ha_ssh.show.words import LEVELS, STATES, count, duration, ending, folded, introduced, listing, sentence, summary, ways, wrap
+from ha_ssh.show.words import (
+    LEVELS,
+    STATES,
+    cause,
+    count,
+    duration,
+    ending,
+    folded,
+    introduced,
+    listing,
+    remedy,
+    sentence,
+    summary,
+    ways,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -269,8 +284,10 @@ def _finding(finding: Finding, followers: Sequence[Finding], width: int, *, verb
     if finding.verdict.why:
         lines += wrap(finding.verdict.why, width, first="    why: ", rest="      ")
     lines += _evidence(finding, width)
-    if finding.verdict.fix is not None:
-        lines += _fix(finding.verdict.fix, ways(finding), width)
+    if finding.left_out is not None:
+        lines += wrap(cause(finding), width, first="    because: ", rest="      ")
+    if (fix := remedy(finding)) is not None:
+        lines += _fix(fix, ways(finding), width)
     return lines + _following(followers, width, verbose=verbose)
 
 

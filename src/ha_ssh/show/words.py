@@ -12,7 +12,7 @@ from ha_ssh.core.model import Level, Outcome, Scope, StepState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ha_ssh.core.model import Finding, Report
+    from ha_ssh.core.model import Finding, Fix, Report
 
 LEVELS: dict[Level, tuple[str, str]] = {
     Level.OK: ("✓", "ok"),
@@ -121,9 +121,20 @@ def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     return sorted(trees.values(), key=lambda tree: all(one.check.scope is not Scope.ACCESS for one in (tree[0], *tree[1])))
 
 
+def remedy(finding: Finding) -> Fix | None:
+    """Return what puts a finding right; where its root is left out, its own remedy would be the wrong one."""
+    return finding.verdict.fix if finding.left_out is None else None
+
+
+def cause(finding: Finding) -> str:
+    """Say what a finding hangs on that is not shown; empty where that is nothing."""
+    root = finding.left_out
+    return "" if root is None else f"{root.verdict.says} [{root.id}], which was left out"
+
+
 def ways(finding: Finding) -> tuple[str, ...]:
     """Return what a person can do about a finding; an offer is taken by its flag."""
-    fix = finding.verdict.fix
+    fix = remedy(finding)
     if fix is None:
         return ()
     taken = (f"`ha-ssh doctor --fix --also {finding.id}` does just this",) if fix.offered else ()
@@ -133,8 +144,9 @@ def ways(finding: Finding) -> tuple[str, ...]:
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many findings of each severity there are, the worst first."""
     order = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE, Level.OK)
-    numbers = {level: sum(finding.level is level and finding.because is None for finding in findings) for level in order}
-    hanging = sum(finding.because is not None for finding in findings)
+    trees = folded(findings)
+    numbers = {level: sum(finding.level is level for finding, _followers in trees) for level in order}
+    hanging = len(findings) - len(trees)
     said = [f"{number} {LEVELS[level][1]}" for level, number in numbers.items() if number]
     if hanging:
         roots = numbers[Level.WRONG] + numbers[Level.UNKNOWN]
@@ -180,7 +192,7 @@ def _not_well(report: Report) -> str:
 
 def _things_wrong(report: Report) -> str:
     """Say how many roots are wrong; empty for none."""
-    number = sum(finding.level is Level.WRONG and finding.because is None for finding in report.findings)
+    number = sum(finding.level is Level.WRONG for finding, _followers in folded(report.findings))
     return f"{count(number, 'thing')} {'is' if number == 1 else 'are'} wrong" if number else ""
 
 
