@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from computer import Computer
 
+    from ha_ssh.sim.house import House
+
+TERMINAL = "core_ssh"
 IDS = {check.id for check in all_checks()}
 
 
@@ -131,3 +134,46 @@ def test_at_a_terminal_one_may_stay_outside(healthy: Computer) -> None:
         screen.type("4\r")
         screen.until("but nobody is signed in there")
         assert screen.end() == 1
+
+
+# ------------------------------------------------------------------------------------------------ limited, and not misled
+
+
+def withdraw_our_key(computer: Computer) -> None:
+    def withdraw(house: House) -> None:
+        house.save(TERMINAL, {"options": house.app(TERMINAL).options | {"authorized_keys": [house.keys.make("ed25519").public]}})
+        house.restart_now(TERMINAL)
+
+    computer.turn(withdraw)
+
+
+@pytest.mark.parametrize("flags", [("--only", "login-works"), ("--skip", "key-authorised")], ids=" ".join)
+def test_a_root_that_is_left_out_is_still_the_root(healthy: Computer, flags: tuple[str, ...]) -> None:
+    withdraw_our_key(healthy)
+    done = healthy.ha_ssh("doctor", *flags, "--json")
+    [login] = [one for one in done.report["findings"] if one["id"] == "login-works"]
+    assert done.code == 1
+    assert (login["because"], login["left_out"]["id"]) == ("key-authorised", "key-authorised")
+    assert login["fix"] is None
+    assert "key-authorised" not in [one["id"] for one in done.report["findings"]]
+    shown = healthy.ha_ssh("doctor", *flags)
+    assert "because: your key is not authorised in the app's settings [key-authorised]" in " ".join(shown.out.split())
+    assert "which was left out" in " ".join(shown.out.split())
+    assert "the key is in the settings" not in shown.out
+    assert "1 wrong" in shown.out
+
+
+def test_what_is_left_out_is_left_as_it_is(healthy: Computer) -> None:
+    withdraw_our_key(healthy)
+    before = healthy.snapshot()
+    done = healthy.ha_ssh("doctor", "--fix", "--only", "login-works", "--yes", "--no-input", "--json")
+    assert (done.code, done.report["changed"]) == (1, False), done
+    assert healthy.snapshot() == before
+
+
+def test_a_left_out_root_is_on_the_page(healthy: Computer, tmp_path: Path) -> None:
+    withdraw_our_key(healthy)
+    for name, mark in (("r.md", "because: your key"), ("r.html", "<dt>because</dt><dd>your key")):
+        page = tmp_path / name
+        healthy.ha_ssh("doctor", "--only", "login-works", "--report", str(page), "--json")
+        assert mark in page.read_text("utf-8")
