@@ -233,7 +233,7 @@ def _publish(path: str, report: Report, versions: Mapping[str, str], private: Pr
         home=str(Path.home()),
         users=private.users | {_user()},
         hosts=private.hosts | {platform.node()},
-        secrets=frozenset(secrets - {""}),
+        secrets=private.secrets | (secrets - {""}),
     )
     page = report_page.page_of(report, {"ha-ssh": f"{__version__} ({here})", **versions}, date)
     files.write(str(Path(path).expanduser()), report_page.written(report_page.hidden(page, private.hide), path), 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,25 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG8DOGCKJt1NFSusbmi1V9pDaG1G/iOgtKQdz
         ("a\n-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\nb", "a\n*** (a private key)\nb"),
         ("-----BEGIN RSA PRIVATE KEY----- hunter2", "*** (a private key)"),
         ("PuTTY-User-Key-File-3: x\nhunter2\nPrivate-MAC: 00ff\nb", "*** (a private key)\nb"),
+        ("curl -u alex:hunter2 https://x.example/", "curl -u alex:*** https://x.example/"),
+        ("curl --user 'alex:hunter2' x", "curl --user 'alex:***' x"),
+        ('curl -H "X-Api-Key: hunter2" x', 'curl -H "X-Api-Key: ***" x'),
+        ("run `curl https://x/?token=hunter2` first", "run `curl https://x/?token=***` first"),
+        ("smbclient -U bob%hunter2 //nas", "smbclient -U bob%*** //nas"),
+        ("mysql -phunter2 -h db; ls -p", "mysql -p*** -h db; ls -p"),
+        ("mysql --password=hunter2 -h db", "mysql --password=*** -h db"),
+        ("sshpass -p hunter2 ssh nas", "sshpass -p *** ssh nas"),
+        ("redis-cli -a hunter2 ping", "redis-cli -a *** ping"),
+        ("nmcli dev wifi connect Home-WLAN password hunter2", "nmcli dev wifi connect *** password ***"),
+        ("nmcli con modify x wifi-sec.psk 'hunter 2'", "nmcli con modify x wifi-sec.psk ***"),
+        ("wpa_passphrase Home-WLAN hunter2", "wpa_passphrase ***"),
+        ('echo "bob:hunter2" | chpasswd', "echo *** | chpasswd"),
+        ("printf hunter2 | sudo -S id", "printf *** | sudo -S id"),
+        ("chpasswd <<< bob:hunter2", "chpasswd <<< ***"),
+        ("echo hunter2 | docker login --password-stdin", "echo *** | docker login --password-stdin"),
+        ("PGPASSWORD=hunter2 psql; MYSQL_PWD=hunter2 mysql", "PGPASSWORD=*** psql; MYSQL_PWD=*** mysql"),
+        ("mount -o username=bob,pass=hunter2 //nas", "mount -o username=bob,pass=*** //nas"),
+        ("`x --access-token hunter2`", "`x --access-token ***`"),
     ],
 )
 def test_what_looks_like_a_secret_goes(text, left):
@@ -62,6 +82,10 @@ def test_what_looks_like_a_secret_goes(text, left):
         "my password: is wrong",
         "the token: ask for one",
         "password='' token=\"\"",
+        "give it with `--passphrase-file FILE`, or `ha-ssh setup --password off`",
+        "make one: `ha-ssh login --make-token NAME --secret-out FILE`",
+        "ssh -p 2222 -u root@house; PWD=/root; echo done | tee log",
+        "`rsync -a -e 'ssh -p 2222' x:y z`, `scp -P 2222 a b`, and `sudo -S`",
     ],
 )
 def test_plain_words_stay(text):
@@ -159,3 +183,16 @@ def test_no_address_passes(address):
 def test_posting_twice_is_once(text):
     once = for_posting(text, "/home/anna", ["villa"])
     assert for_posting(once, "/home/anna", ["villa"]) == once
+
+
+@pytest.mark.parametrize(
+    "command", ["curl -u alex:hunter2 https://x/", "mail anna@example.org -s Zaphod", "WORD=Zaphod run it", "true"]
+)
+def test_of_the_commands_of_somebody_no_more_than_the_first_word_is_shown(command):
+    first = command.split()[0]
+    for text in (f"remove the command: `{command}`", f"FATAL: Failed executing init command: {command}"):
+        shown = for_posting(text, commands=[command])
+        assert shown == for_posting(shown, commands=[command])
+        assert shown.endswith((f"{first} …", f"`{first} …`")) or "=" in first or command == "true", shown
+        assert not {"hunter2", "anna", "Zaphod"} & set(re.findall(r"\w+", shown)), shown
+    assert "hunter2" not in for_posting("Failed executing init command: x hunter2 y")

@@ -167,6 +167,49 @@ def test_nothing_private_is_in_the_report_of_a_run(known_by_name: Computer, tmp_
     assert "What is wrong" in text if state == "wrong" else "What is well" in text
 
 
+OF_THE_SETTINGS = {
+    "the password": "hunter2pass",
+    "of a command": "b0bpass",
+    "a token": "sk-topsecret-abcdef",
+    "the network": "Zaphod-WLAN",
+    "its key": "mypsk9999",
+}
+THEIRS = {"a mail address": "beeblebrox@example.org", "the owner": "Zaphod", "a server": "schloss-nas"}
+THEIR_COMMAND = (
+    "nmcli dev wifi connect Zaphod-WLAN password mypsk9999 && echo 'bob:b0bpass' | chpasswd && "
+    "curl 'https://schloss-nas.lan/?token=sk-topsecret-abcdef' && mail beeblebrox@example.org"
+)
+
+
+@pytest.mark.parametrize(
+    "line", [f"Failed executing init command: {THEIR_COMMAND}", "no way to schloss-nas.lan for Zaphod: hunter2pass"]
+)
+def test_no_secret_of_the_settings_is_shown_anywhere(computer: Computer, tmp_path: Path, line: str) -> None:
+    assert computer.setup("--app", "advanced").code == 0
+
+    def fail(house: House) -> None:
+        app = house.app("a0d7b954_ssh")
+        house.owner.name = "Zaphod Beeblebrox"
+        house.stop_now(app.slug)
+        app.options = {**app.options, "init_commands": [THEIR_COMMAND], "ssh": {**app.options["ssh"], "password": "hunter2pass"}}
+        app.state = "error"
+        app.log.append(f"[12:00:00] FATAL: {line}")
+
+    computer.turn(fail)
+    pages = []
+    for suffix in ("html", "md"):
+        page = tmp_path / f"report.{suffix}"
+        done = computer.ha_ssh("doctor", "--json", "--report", str(page))
+        assert done.code == 1, done
+        pages.append(page.read_text("utf-8"))
+    said = [done.out, done.err]
+    for more in (("--verbose",), ("--fix", "--dry-run"), ("--fix", "--yes", "--json-lines")):
+        ended = computer.ha_ssh("doctor", *more)
+        said += [ended.out, ended.err]
+    assert {what for what, secret in OF_THE_SETTINGS.items() for text in (*said, *pages) if secret in text} == set()
+    assert {what for what, word in THEIRS.items() for text in pages if word in text} == set()
+
+
 def test_a_report_needs_a_name_that_says_what_it_is(computer: Computer) -> None:
     refused = computer.ha_ssh("doctor", "--report", "report.txt", "--json")
     assert (refused.code, refused.error["code"]) == (2, "bad-report")

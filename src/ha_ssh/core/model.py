@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from ha_ssh.core.errors import Exit
+from ha_ssh.core.redact import redact
 from ha_ssh.core.words import Consent as Consent
 from ha_ssh.core.words import IfFailed as IfFailed
 from ha_ssh.core.words import KeyKind as KeyKind
@@ -632,7 +633,7 @@ class Report:
 
     def end_by(self, error: HaSshError) -> None:
         """Let an error be how the run ended, with the result and the exit code that are its own."""
-        self.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
+        self.error = ErrorReport(code=error.code, message=redact(error.message), hints=error.hints)
         self.result = Outcome.PLANNED if error.code == "agreement" else _RESULTS.get(error.exit, Outcome.ERROR)
         self.exit, self.next_line = error.exit, None
 

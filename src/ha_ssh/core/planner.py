@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.apply_settings import ApplySettings
+from ha_ssh.core.discreet import hushed, secrets_in
 from ha_ssh.core.facts import Apps, after_start
 from ha_ssh.core.model import (
     CannotLook,
@@ -25,11 +26,12 @@ from ha_ssh.core.model import (
     Want,
     unknown,
 )
+from ha_ssh.core.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-    from ha_ssh.core.model import Edit
+    from ha_ssh.core.model import Edit, Step
 
 _STAGES = list(Stage)
 
@@ -50,12 +52,12 @@ def in_order(checks: Iterable[Check]) -> tuple[Check, ...]:
     return tuple(ordered)
 
 
-def judge(check: Check, want: Want, facts: Facts) -> Verdict:
-    """Return the verdict of one check; a fact that is not known makes it `unknown`, with the reason."""
+def judge(check: Check, want: Want, facts: Facts, secrets: frozenset[str] = frozenset()) -> Verdict:
+    """Return the verdict of one check, without secrets; a fact that is not known makes it `unknown`, with the reason."""
     try:
-        return check.judge(want, facts)
+        return hushed(check.judge(want, facts), secrets)
     except CannotLook as cannot:
-        return unknown(cannot.reason, check.why)
+        return hushed(unknown(cannot.reason, check.why), secrets)
 
 
 def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:
@@ -64,8 +66,9 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
     What is wrong on evidence of its own hangs on nothing that could not be looked at: two faults are two roots.
     """
     findings: dict[str, Finding] = {}
+    secrets = secrets_in(facts)
     for check in in_order(checks):
-        verdict = judge(check, want, facts)
+        verdict = judge(check, want, facts, secrets)
         because = None
         if verdict.level in {Level.WRONG, Level.UNKNOWN, Level.WARN}:
             causes = {Level.WRONG} if verdict.level is Level.WRONG else {Level.WRONG, Level.UNKNOWN}
@@ -83,6 +86,7 @@ class _Draft:
     """
 
     facts: Facts
+    secrets: frozenset[str]
     before: list[PlannedStep] = field(default_factory=list)
     here: list[PlannedStep] = field(default_factory=list)
     behind: list[PlannedStep] = field(default_factory=list)
@@ -95,7 +99,7 @@ class _Draft:
         """Add a fix, and expect what it will make true."""
         risks = tuple(risk for risk in (fix.risk, _cut(fix, self.facts)) if risk)
         for step in fix.steps:
-            planned = PlannedStep(step=step, because=(check.id,), risks=risks, preview=step.preview(self.facts))
+            planned = PlannedStep(step=step, because=(check.id,), risks=risks, preview=self._seen(step, self.facts))
             before = self.here if check.stage is Stage.COMPUTER else self.before
             (self.behind if self.edits else before).append(planned)
             self.facts = step.after(self.facts)
@@ -109,12 +113,16 @@ class _Draft:
             settings = ApplySettings.of(app, *fix.edits).edited(app.settings)
             self.facts = after_start(self.facts, fix.slug, settings)
 
+    def _seen(self, step: Step, facts: Facts) -> tuple[str, ...]:
+        """Return what is shown of a step beforehand."""
+        return tuple(redact(line, self.secrets) for line in step.preview(facts))
+
     def steps(self) -> tuple[PlannedStep, ...]:
         """Return the steps in order, with one save and one (re)start per app."""
         saves = []
         for slug, edits in self.edits.items():
             step = ApplySettings.of(self.facts[Apps].by_slug[slug], *edits)
-            preview = step.preview(self.origin or self.facts)
+            preview = self._seen(step, self.origin or self.facts)
             because = tuple(dict.fromkeys(self.causes[slug]))
             saves.append(PlannedStep(step=step, because=because, risks=tuple(dict.fromkeys(self.risks[slug])), preview=preview))
         return (*self.before, *self.here, *saves, *self.behind)
@@ -161,7 +169,7 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check], *, hands_off: Contai
 
     What is in `hands_off` is judged, and left as it is.
     """
-    draft = _Draft(facts)
+    draft = _Draft(facts, secrets_in(facts))
     waiting: list[Waiting] = []
     told: list[Finding] = []
     unaccepted: list[Finding] = []
@@ -172,7 +180,7 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check], *, hands_off: Contai
             continue
         held_up = {one.check.id for one in waiting}.intersection(check.rests_on)
         try:
-            verdict = check.judge(want, draft.facts)
+            verdict = hushed(check.judge(want, draft.facts), draft.secrets)
         except NotYet as not_yet:
             waiting.append(Waiting(check=check, what=not_yet.what))
             continue

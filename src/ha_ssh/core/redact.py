@@ -17,9 +17,68 @@ if TYPE_CHECKING:
 MASK = "***"
 _BETWEEN = "\n\x1e\n"
 """What stands between texts that are hidden together."""
-_TELLING = r"(?:[a-z_]*_)?(?:password|passphrase|passwd|token|secret|api_?key)"
+_TELLING = r"(?:[a-z0-9_]*(?:password|passphrase|passwd|token|secret|api_?key|psk)|(?:[a-z0-9_]*_)?pass|[a-z0-9_]+_pwd)"
+_VALUE = r"(?!\*\*\*)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s`|;&]+)"
+"""A word of a command line, quoted or not."""
+_ARGUMENTS = r"\b([^`|;&\n]*)"
+"""The arguments of a command, up to its end."""
 _PRIVATE_KEY = f"{MASK} (a private key)"
-_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+
+
+def _masking(option: str) -> Callable[[re.Match[str]], str]:
+    """Return what masks, in the arguments of a command, the value of each of its options that tells a secret."""
+    telling = re.compile(rf"(?<!\S)({option})(\s*+){_VALUE}", re.IGNORECASE)
+
+    def mask(command: re.Match[str]) -> str:
+        name = command[0][: len(command[0]) - len(command[1])]
+        return name + telling.sub(rf"\1\2{MASK}", command[1])
+
+    return mask
+
+
+_COMMANDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    # echo me:secret | chpasswd
+    (
+        re.compile(
+            r"\b(echo|printf)\b[^|`\n]*(?=\|\s*(?:sudo\s+-\S*S|(?:sudo\s+)?(?:chpasswd|passwd|smbpasswd|cryptsetup)\b|[^|`\n]*stdin))"
+        ),
+        rf"\1 {MASK} ",
+    ),
+    (re.compile(rf"\b((?:chp|smbp|p)asswd\b[^`|;&<\n]*<<<\s*){_VALUE}"), rf"\1{MASK}"),
+    # --password secret, but none of our own flags, which name files and words
+    (
+        re.compile(
+            rf"""(?ix)(?<![\w-])(--?(?!no-|make-)(?![\w-]*-(?:file|stdin)\b)(?:[a-z0-9]+[-_])*
+            (?:password|passwd|passphrase|pass|pwd|psk|token|secret|api-?key|access-?key)(?:[-_][a-z0-9]+)*)(=|\ +)
+            (?!(?:off|keep|generate|FILE|NAME)\b|-){_VALUE}"""
+        ),
+        rf"\1\2{MASK}",
+    ),
+    # curl -u me:secret, smbclient -U me%secret
+    (
+        re.compile(r"""(?<!\S)(-[uU]|--(?:proxy-)?user(?:name)?)(\s*=?\s*)(["']?[^\s:%`"']+[:%])(?!\*\*\*)[^\s`"']+"""),
+        rf"\1\2\3{MASK}",
+    ),
+    (
+        re.compile(r"""(?i)(["'][\w-]*(?:key|token|auth\w*|cookie|secret|password)[\w-]*:\s*+)(?!\*\*\*)[^"'\n`]+(?=["'])"""),
+        rf"\1{MASK}",
+    ),
+    # mysql -psecret, redis-cli -a secret
+    (
+        re.compile(
+            rf"\b(?:sshpass|mysql\w*|mariadb\w*|7z\w?|unzip|zip|mosquitto_\w+|redis-cli|ldap\w+|mongo\w*|user(?:add|mod)|docker\s+login){_ARGUMENTS}"
+        ),
+        _masking("-[pPaw]"),
+    ),
+    (
+        re.compile(rf"\b(?:nmcli|iwconfig|wpa_cli|netsh){_ARGUMENTS}"),
+        _masking(r"connect\s|e?ssid\s|[\w.-]*password\s|[\w.-]*psk\s|key\s"),
+    ),
+    (re.compile(r"\b(wpa_passphrase) +(?!\*\*\*)[^`|;&\n]+"), rf"\1 {MASK}"),
+)
+"""How secrets stand on command lines."""
+_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    *_COMMANDS,
     (
         re.compile(r"-{2,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-{2,5} ?END [A-Z0-9 ]*PRIVATE KEY ?-{2,5}|\Z)", re.DOTALL),
         _PRIVATE_KEY,
@@ -35,15 +94,15 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             rf"""(?ix)(["']{_TELLING}["']\ *:\ *|\b{_TELLING}\ *=\ *)
-            (?!\*\*\*|["']{{2}}|none\b|null\b)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'}}\])]+)"""
+            (?!\*\*\*|["']{{2}}|none\b|null\b)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'`}}\])]+)"""
         ),
         rf"\1{MASK}",
     ),
     (
-        re.compile(rf"(?im)(\b{_TELLING}: +)(?!\*\*\*|[\"']{{2}}|none\b|null\b)\S+ *$"),
+        re.compile(rf"(?im)(\b{_TELLING}: +)(?!\*\*\*|[\"']{{2}}|none\b|null\b)[^\s`]+(?=`? *$)"),
         rf"\1{MASK}",
     ),
-    (re.compile(r"([?&](?:code|state|key|sig|auth)[a-z_]*=)(?!\*\*\*)[^\s&#]+", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(r"([?&](?:code|state|key|sig|auth)[a-z_]*=)(?!\*\*\*)[^\s&#`\"']+", re.IGNORECASE), rf"\1{MASK}"),
 )
 
 _KEY = re.compile(r"\bAAAA[A-Za-z0-9+/]{12,}={0,2}")
@@ -60,6 +119,8 @@ _LOG_USER = re.compile(
     r"((?:Accepted|Failed|Postponed) \S+ for (?:invalid user )?|(?:Invalid|authenticating|invalid|for|from) user |User )"
     r"(?!<user|from\b|root\b|hassio\b)(\S+)(?= (?:from )?[\w<:.\[])"
 )
+_OWN_COMMAND = re.compile(r"(?i)((?:init[ _]commands?|executing command): +)([^\s`][^`\n]*)")
+"""Where an app's log quotes a command of its owner."""
 _COMMON_USERS = frozenset({"root", "hassio", "user", "home", "admin", "users", ""})
 
 
@@ -82,13 +143,19 @@ def for_posting(
     users: Iterable[str] = (),
     names: Iterable[str] = (),
     secrets: Iterable[Secret | str] = (),
+    commands: Iterable[str] = (),
 ) -> str:
     """Return the text fit for a forum: no secrets, home folder, names of hosts and users, addresses, keys or ids.
 
     `names` are what people call things, hidden wherever they stand as a word or as a part of one. What is hidden under the
-    same name is the same thing, so that the report can still be understood.
+    same name is the same thing, so that the report can still be understood. Of `commands` that are somebody's own, only the
+    first word is shown: nobody can say what else in them is a secret.
     """
+    secrets = list(secrets)
     text = redact(text, secrets)
+    for command in sorted({redact(command.strip(), secrets) for command in commands}, key=len, reverse=True):
+        text = text.replace(command, _first_word(command)) if " " in command else text
+    text = _OWN_COMMAND.sub(lambda found: found[1] + _first_word(found[2]), text)
     own = re.split(r"[/\\]", home.rstrip("/\\"))[-1]
     for form in sorted(filter(None, _path_forms(home)), key=len, reverse=True):
         text = re.sub(rf"{re.escape(form)}(?![\w.-])", "~", text)
@@ -119,6 +186,8 @@ class Private:
     users: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    commands: frozenset[str] = field(default=frozenset(), repr=False)
+    """What somebody lets run in the house."""
 
     def hide(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return texts fit for a forum, with the same stand-in for the same thing in all of them."""
@@ -127,7 +196,21 @@ class Private:
         return tuple(shown) if len(shown) == len(texts) else tuple(map(self._hidden, alone))
 
     def _hidden(self, text: str) -> str:
-        return for_posting(text, self.home, self.hosts, users=self.users, names=self.names, secrets=self.secrets)
+        return for_posting(
+            text,
+            self.home,
+            self.hosts,
+            users=self.users,
+            names=self.names,
+            secrets=self.secrets,
+            commands=self.commands,
+        )
+
+
+def _first_word(command: str) -> str:
+    """Return what can be shown of a command to everybody."""
+    word = command.split()[0]
+    return command if command == word or command.endswith(" …") else f"{'' if '=' in word else word} …".strip()
 
 
 def _forms(secret: str) -> set[str]:

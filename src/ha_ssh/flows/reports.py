@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from ha_ssh import engine
 from ha_ssh.checks import all_checks
+from ha_ssh.core.discreet import secrets_in
 from ha_ssh.core.errors import BugInRun, Exit, HaSshError
 from ha_ssh.core.facts import Alias, Apps, Computer, Core, Doors, Proof, Supervisor
 from ha_ssh.core.model import ErrorReport, Facts, NotKnown, Outcome, Plan, Report, StepReport, StepState, Want
 from ha_ssh.core.planner import diagnose
-from ha_ssh.core.redact import Private
+from ha_ssh.core.redact import Private, redact
 from ha_ssh.flows.enter import host_of
 
 if TYPE_CHECKING:
     from ha_ssh.flows.enter import Met, Reached
     from ha_ssh.flows.tools import Tools
 
-_ANYBODYS = frozenset({"ha", "hass", "home", "house", "homeassistant", "elsewhere"})
-"""Names of houses and aliases that tell nothing of anybody."""
+_ANYBODYS = frozenset({"ha", "hass", "home", "house", "homeassistant", "elsewhere", "assistant", "admin", "owner", "user", "the"})
+"""Names of houses, aliases and people that tell nothing of anybody."""
+_SHORT = 2
+"""The letters of a part of a name that is none by itself."""
 
 
 def report_on(command: str, entered: Met, done: engine.Converged, tools: Tools, want: Want) -> Report:
@@ -77,7 +80,7 @@ def _failed(report: Report, done: engine.Converged) -> None:
         report.result, report.exit = Outcome.ERROR, Exit.BUG
         raise BugInRun(report) from error
     if isinstance(error, HaSshError):
-        report.error = ErrorReport(code=error.code, message=error.message, hints=error.hints)
+        report.error = ErrorReport(code=error.code, message=redact(error.message, secrets_in(done.facts)), hints=error.hints)
         report.result, report.exit = Outcome.PUT_BACK, Exit.WRONG
     else:
         report.result, report.exit = Outcome.INTERRUPTED, Exit.INTERRUPTED
@@ -121,15 +124,28 @@ def private(reached: Reached, facts: Facts) -> Private:
     """What in a report tells whose house it is."""
     target, core, supervisor = facts.target, facts.get(Core), facts.get(Supervisor)
     hosts = {host_of(target.url), target.ssh_host} if target.url else {target.ssh_host}
-    users = {core.state.user} if isinstance(core, Core) else set()
+    users = _parts(core.state.user) if isinstance(core, Core) else set()
+    commands: set[str] = set()
     if isinstance(supervisor, Supervisor) and supervisor.hostname:
         hosts.add(supervisor.hostname)
     apps = facts.get(Apps)
     if isinstance(apps, Apps):
         users |= {app.serving.user for app in apps.by_slug.values()}
+        commands = {command for app in apps.by_slug.values() for command in app.serving.commands}
     users |= {target.ssh_user or ""}
     names = {name for name in (reached.name, target.house_id, target.alias) if name and name not in _ANYBODYS}
-    return Private(hosts=frozenset(hosts - {""}), users=frozenset(users - {"", "root"}), names=frozenset(names))
+    return Private(
+        hosts=frozenset(hosts - {""}),
+        users=frozenset(users - {"", "root"}),
+        names=frozenset(names),
+        secrets=secrets_in(facts),
+        commands=frozenset(commands),
+    )
+
+
+def _parts(name: str) -> set[str]:
+    """Return a person's name with its parts, by which others may call them."""
+    return {name, *(part for part in name.split() if len(part) > _SHORT and part.lower() not in _ANYBODYS)}
 
 
 def house_of(entered: Met, facts: Facts) -> dict[str, Any] | None:
