@@ -306,6 +306,35 @@ def test_every_flag_of_every_question_is_in_the_help(capsys):
         assert clause.off is None or clause.off in text
 
 
+@pytest.mark.parametrize("flag", ["--host", "--ssh-host"])
+@pytest.mark.parametrize(
+    ("host", "way"),
+    [
+        ("http://house:8123", "--url"),
+        ("house/x", "--url"),
+        ("house:2222", "alone"),
+        ("two words", "homeassistant.local"),
+        ("", "homeassistant.local"),
+        ("-oProxyCommand=x", "homeassistant.local"),
+        ("fe80::1%x/y", "--url"),
+    ],
+)
+def test_a_host_is_the_name_of_a_machine(flag: str, host: str, way: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        options("doctor", f"{flag}={host}")
+    assert refused.value.message.startswith(f"{flag}: ")
+    assert way in " ".join(refused.value.hints) or (flag, way) == ("--host", "alone")
+
+
+@pytest.mark.parametrize(
+    "host", ["homeassistant.local", "ha", "192.168.1.20", "2001:db8::5", "fe80::1%eth0", "küche.lan", "a_b.lan."]
+)
+def test_names_and_addresses_of_machines_are_taken(host: str) -> None:
+    assert options("doctor", "--host", host).host == host
+    assert options("setup", "--ssh-host", host).ssh_host == host
+    assert options("doctor", "--host", "[2001:db8::5]").host == "2001:db8::5"
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["setup", "--version"], ["doctor", "--json", "--version"]])
 def test_version(arguments, capsys):
     assert main(arguments) == 0

@@ -181,6 +181,15 @@ def test_nothing_at_the_port_is_the_finding(computer: Computer) -> None:
     assert roots(done, "wrong") == ["port-answers"]
 
 
+def test_a_port_without_a_machine_is_refused_where_none_is_remembered(computer: Computer) -> None:
+    computer.token = ""
+    done = computer.ha_ssh("doctor", "--port", "2222", "--json")
+    assert (done.code, done.error["code"]) == (2, "no-host"), done
+    assert "--host HOST --port 2222" in done.said
+    meant_for_setup = computer.ha_ssh("doctor", "--json", env={"HA_SSH_PORT": "2222"})
+    assert (meant_for_setup.code, roots(meant_for_setup, "wrong", "unknown")) == (1, ["house-answers"]), meant_for_setup
+
+
 # --------------------------------------------------------------------------------------------------------- half a house
 
 

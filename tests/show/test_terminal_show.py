@@ -289,3 +289,30 @@ def test_a_wait_redraws_at_a_terminal_and_leaves_no_trace(monkeypatch):
         "✓ Install Terminal & SSH (41 s)",
     ]
     assert not terminal.cursor.hidden
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(20, 40), (40, 40), (66, 66), (100, 100), (300, 100)])
+def test_lines_fit_the_terminal(monkeypatch, columns, widest):
+    import fcntl
+    import struct
+    import termios
+
+    from ha_ssh.core.options import Options
+    from ha_ssh.show import show_for
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123 - an open descriptor
+        monkeypatch.setattr("sys.stdout", stream)
+        shown = show_for(Options(color=False))
+        assert shown._width == widest
+        monkeypatch.setattr("sys.stdout", io.StringIO())
+        assert show_for(Options(color=False))._width == 80
+    os.close(ours)
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_nothing_but_what_is_to_be_copied_is_wider(width):
+    shown = [finding_lines(FINDINGS, width, verbose=True), plan_lines(PLAN, width)]
+    for line in (line for lines in (*shown, *(report_lines(end, width) for end in ends().values())) for line in lines):
+        assert len(line) <= width or "`" in line or "/" in line or line.startswith("    ha-ssh"), line

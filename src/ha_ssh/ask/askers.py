@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import textwrap
 from contextlib import contextmanager
@@ -272,8 +273,11 @@ class Terminal:
 
 
 def _indented(text: str) -> str:
-    """Return text in lines of at most 78 columns; an address or a fingerprint is never broken."""
-    wrapped = textwrap.wrap(text, 78, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    """Return text in lines that fit a terminal of 80 columns or less; an address or a fingerprint is never broken."""
+    width = min(max(shutil.get_terminal_size((80, 24)).columns, 40), 80) - 2
+    wrapped = textwrap.wrap(
+        text, width, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
     return "".join(f"{line}\n" for line in wrapped)
 
 

@@ -74,6 +74,7 @@ def setup(
 @common
 def doctor(
     *,
+    context: typer.Context,
     options: Options,
     fix: Annotated[bool, typer.Option("--fix", help="Put right what can be put right, after one yes.")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="List the checks and leave.")] = False,
@@ -100,10 +101,10 @@ def doctor(
     Looks at everything from this computer's files to the shell. Changes nothing, unless --fix is given. Exit code 0:
     access works; 1: it does not, or could not be looked at.
     """
-    options = looking(options, report=report, port=port, key=key, passphrase_file=passphrase_file)
+    options = looking(context, options, report=report, host=host, port=port, key=key, passphrase_file=passphrase_file)
     options = replace(options, fix=fix, list_only=list_only, strict=strict)
     options = replace(options, only=tuple(only or ()), skip=tuple(skip or ()), also=tuple(also or ()))
-    return replace(options, offline=offline, host=host, ssh_user=user)
+    return replace(options, offline=offline, ssh_user=user)
 
 
 @app.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import ipaddress
 import os
 import re
 import sys
@@ -165,7 +167,7 @@ def _shared(context: Context, given: dict[str, Any]) -> Options:
     return Options(
         house=given["house"],
         url=url,
-        ssh_host=given["ssh_host"],
+        ssh_host=None if given["ssh_host"] is None else read_host(given["ssh_host"], said_where(context, "--ssh-host")),
         trust=_trust(context, given["ca_file"], given["tls_fingerprint"]),
         once=given["once"],
         json=given["json"],
@@ -188,6 +190,27 @@ def _forget_the_own_house(context: Context, given: dict[str, Any]) -> None:
     for name, flag in (("url", "--url"), ("ssh_host", "--ssh-host"), ("house", "--house"), ("token_file", "--token-file")):
         if _source(context, name, flag).source is Source.ENVIRONMENT:
             given[name] = None
+
+
+def read_host(text: str, where: str) -> str:
+    """Return the name or address of a machine; raises `UsageError` for what is none, such as a whole URL."""
+    host = text.strip().removeprefix("[").removesuffix("]")
+    bare, _, zone = host.partition("%")
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(bare)
+        if re.fullmatch(r"[\w.-]*", zone):
+            return host
+    if "://" in text or "/" in text:
+        raise UsageError(
+            "bad-host", f"{where}: `{text}` is an address of a page, not the name of a machine.", f"say `--url {text}`"
+        )
+    name, colon, port = text.partition(":")
+    if colon and port.isdecimal():
+        way = f"say `{where} {name} --port {port}`" if where == "--host" else f"say `{name}` alone: the port is the app's"
+        raise UsageError("bad-host", f"{where}: `{text}` has a port in it.", way)
+    if not re.fullmatch(r"\w(?:[\w.-]{0,252}\w\.?)?", host):
+        raise UsageError("bad-host", f"{where}: `{text}` is no name or address of a machine.", "such as `homeassistant.local`")
+    return host
 
 
 def _trust(context: Context, ca_file: str | None, fingerprint: str | None) -> Trust:
@@ -264,13 +287,26 @@ def _answer(context: Context, clause: Clause, raw: dict[str, Any]) -> Given | No
     return None if value is None else clause.read(value, given)
 
 
-def looking(options: Options, *, report: str | None, port: str | None, key: str | None, passphrase_file: str | None) -> Options:
+def looking(
+    context: Context,
+    options: Options,
+    *,
+    report: str | None,
+    host: str | None,
+    port: str | None,
+    key: str | None,
+    passphrase_file: str | None,
+) -> Options:
     """Return the options with what a look at SSH takes; raises `UsageError` for a value that cannot be."""
     answers = options.answers
     if report is not None and not report.lower().endswith(REPORTS):
         raise UsageError("bad-report", f"--report: the name of `{report}` says no format.", "end it in `.html` or `.md`")
     if port is not None and not (port.isdecimal() and 1 <= int(port) <= 65535):
         raise UsageError("bad-port", f"--port: `{port}` is no port.", "a port is a number from 1 to 65535")
+    if port is not None:
+        answers = answers.with_("ssh-port", int(port), _source(context, "port", "--port").source, "--port")
+    if host is not None:
+        host = read_host(host, said_where(context, "--host"))
     if key is not None:
         answers = answers.with_("key", str(Path(key).expanduser()), Source.FLAG, "--key")
     if passphrase_file is not None:
@@ -278,7 +314,7 @@ def looking(options: Options, *, report: str | None, port: str | None, key: str 
     elif os.environ.get("HA_SSH_PASSPHRASE"):
         secret = Secret(os.environ["HA_SSH_PASSPHRASE"])
         answers = answers.with_("passphrase", secret, Source.ENVIRONMENT, "HA_SSH_PASSPHRASE")
-    return replace(options, answers=answers, report=report, ssh_port=None if port is None else int(port))
+    return replace(options, answers=answers, report=report, host=host, ssh_port=None if port is None else int(port))
 
 
 def read_secret(path: str, where: str) -> Secret:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.ask.questions import passphrase_question
-from ha_ssh.core.errors import HaSshError, MissingAnswer
+from ha_ssh.core.errors import HaSshError, MissingAnswer, UsageError
 from ha_ssh.core.facts import Core, Doors, Proof
 from ha_ssh.core.model import NotKnown, SshTrouble
-from ha_ssh.core.options import Trust
+from ha_ssh.core.options import Source, Trust
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.enter import (
     Met,
@@ -51,7 +51,15 @@ async def approach(tools: Tools) -> Approached:
         return await _with_home(tools, _by_memory(tools, known), HaSshError(OFFLINE, "it is not looked at with `--offline`"))
     if options.host and not (options.url or options.house):
         return await _with_home(tools, _NOWHERE, HaSshError("no-address", "no address of Home Assistant was given", *_NAME_IT))
-    if options.no_input and not options.url and known is None:
+    nowhere = options.no_input and not options.url and known is None
+    port = options.answers.given("ssh-port")
+    if nowhere and port is not None and port.source is Source.FLAG and not options.ssh_host:
+        raise UsageError(
+            "no-host",
+            "--port says a door, but not of which machine: no house is remembered.",
+            f"say `--host HOST --port {port.value}`, or `--url URL`",
+        )
+    if nowhere:
         return await _with_home(tools, _NOWHERE, HaSshError("no-house", "no house is named, and none is remembered", *_NAME_IT))
     met = await meet(tools, only_looks=True)
     if met.inside:
@@ -122,7 +130,7 @@ async def _with_home(tools: Tools, met: Met, home: Home | HaSshError) -> Approac
     known = met.known
     target = replace(
         target_of(tools, met, ssh_host),
-        ssh_port=options.ssh_port or (known.ssh_port if known else None),
+        ssh_port=(options.ssh_port or (known.ssh_port if known else None)) if ssh_host else None,
         ssh_user=options.ssh_user or (known.user if known else None),
         ssh_app=known.app if known else None,
     )

@@ -6,7 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from ha_ssh.show.words import NARROWEST, WIDEST, WIDTH
+
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from ha_ssh.core.options import Options
     from ha_ssh.show.machine import MachineShow
     from ha_ssh.show.terminal import TerminalShow
@@ -19,7 +23,7 @@ def show_for(options: Options) -> TerminalShow | MachineShow:
     if options.machine:
         from ha_ssh.show.machine import MachineShow
 
-        talk = TerminalShow(out=sys.stderr, err=sys.stderr, color=False, verbose=options.verbose)
+        talk = TerminalShow(out=sys.stderr, err=sys.stderr, color=False, verbose=options.verbose, width=_width(sys.stderr))
         return MachineShow(sys.stdout, lines=options.json_lines, talk=talk)
     redraws = options.color and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return TerminalShow(
@@ -29,4 +33,14 @@ def show_for(options: Options) -> TerminalShow | MachineShow:
         redraws=redraws,
         verbose=options.verbose,
         dry_run=options.dry_run,
+        width=_width(sys.stdout),
     )
+
+
+def _width(stream: TextIO) -> int:
+    """Return how wide lines may be: as the terminal, within what can be read well; 80 columns where there is none."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except (OSError, ValueError):
+        columns = 0
+    return min(max(columns, NARROWEST), WIDEST) if columns else WIDTH

@@ -12,6 +12,7 @@ from ha_ssh.show.paper import Paper
 from ha_ssh.show.words import (
     LEVELS,
     STATES,
+    WIDTH,
     cause,
     count,
     duration,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from ha_ssh.core.model import ErrorReport, Finding, Fix, Plan, PlannedStep, Report, Risk, StepReport
 
-WIDTH = 80
 _PROBLEMS = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE)
 _TROUBLES = (Level.WRONG, Level.UNKNOWN, Level.WARN)
 _FEW = 3
@@ -205,7 +205,7 @@ def plan_lines(plan: Plan, width: int = WIDTH) -> list[str]:
         for finding in plan.told:
             lines += _instructions(finding, width)
     if plan.unaccepted:
-        lines += ["", "Left out, because the risk was not accepted:"]
+        lines += ["", *wrap("Left out, because the risk was not accepted:", width)]
         for finding in plan.unaccepted:
             fix = finding.verdict.fix
             if fix is not None and fix.risk is not None:
@@ -266,7 +266,7 @@ def finding_lines(findings: Sequence[Finding], width: int = WIDTH, *, verbose: b
             lines += _evidence(finding, width) if verbose else []
     if lines and lines[-1]:
         lines.append("")
-    return [*lines, f"{sentence(summary(findings))}"] if findings else []
+    return [*lines, *wrap(sentence(summary(findings)), width)] if findings else []
 
 
 def _headline(finding: Finding, *, verbose: bool) -> str:
@@ -348,7 +348,7 @@ def report_lines(report: Report, width: int = WIDTH) -> list[str]:
 def table_lines(rows: Sequence[Mapping[str, Any]], width: int = WIDTH) -> list[str]:
     """Return rows as text: the first member in a column, beside it the title, or whatever else there is."""
     names = [str(next(iter(row.values()), "")) for row in rows]
-    column = min(max((len(name) for name in names), default=0) + 4, 30)
+    column = min(max((len(name) for name in names), default=0) + 4, 30, width // 2)
     lines: list[str] = []
     for name, row in zip(names, rows, strict=True):
         first = f"  {name}".ljust(column)

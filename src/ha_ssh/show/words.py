@@ -37,6 +37,11 @@ ASCII = str.maketrans(
 )
 """What stands for the signs where the terminal's encoding lacks them."""
 
+WIDTH = 80
+"""The columns of lines where nobody knows how wide the screen is."""
+NARROWEST, WIDEST = 40, 100
+"""The columns within which lines are fitted to a terminal."""
+
 _CONTROL = re.compile(
     r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
