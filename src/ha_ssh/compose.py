@@ -9,11 +9,13 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.errors import UsageError
+from ha_ssh.core.words import REPORT_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -213,6 +215,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
         lock=lambda: contextlib.nullcontext() if options.dry_run else files.lock(where.lock),
         write_text=lambda path, text: files.write(path, text),
         no_room=_no_room,
+        is_anothers=_is_anothers,
         publish=lambda path, report, versions, private: _publish(path, report, versions, private, options, clock.date()),
         read_text=lambda path: files.read(path).text or "",
         secret_file=_secret_file,
@@ -248,7 +251,19 @@ def _no_room(path: str) -> str:
         return "it is a folder"
     if not where.parent.is_dir():
         return f"there is no folder `{where.parent}`"
-    return "" if files.read(str(where)).writable else "it cannot be written"
+    try:
+        with tempfile.TemporaryFile(dir=Path(os.path.realpath(where)).parent):
+            return "" if files.read(str(where)).writable else "it cannot be written"
+    except OSError as error:
+        return f"it cannot be written: {error.strerror}"
+
+
+def _is_anothers(path: str) -> bool:
+    """Return whether something lies at a path, also through a link, that is neither empty nor a report of ours."""
+    from ha_ssh.world import files
+
+    there = files.read(str(Path(path).expanduser()))
+    return there.exists and there.text != "" and REPORT_MARK not in (there.text or "")
 
 
 @contextlib.contextmanager

@@ -222,3 +222,29 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_looked_at(co
         assert (done.code, done.error["code"]) == (2, "unwritable-report"), done
         assert "--report" in done.said
     assert not (computer.folder / "nowhere").exists()
+
+
+@pytest.mark.parametrize("suffix", ["html", "md"])
+def test_a_report_of_ours_is_written_anew_and_nothing_else_is_written_over(
+    computer: Computer, tmp_path: Path, suffix: str
+) -> None:
+    computer.token = ""
+    page = tmp_path / f"r.{suffix}"
+    page.touch()
+    for _ in range(2):
+        assert computer.ha_ssh("doctor", "--offline", "--report", str(page), "--json").report["error"] is None
+    theirs, link = tmp_path / f"thesis.{suffix}", tmp_path / f"link.{suffix}"
+    theirs.write_bytes(b"years of work \xff")
+    link.symlink_to(theirs)
+    for path in (theirs, link):
+        refused = computer.ha_ssh("doctor", "--offline", "--report", str(path), "--json")
+        assert (refused.code, refused.error["code"], refused.report["findings"]) == (2, "file-exists", []), refused
+        assert refused.error["message"].startswith("--report: ")
+        assert refused.error["hints"]
+    assert theirs.read_bytes() == b"years of work \xff"
+
+
+def test_a_place_where_no_file_can_be_made_is_told_before_anything_is_looked_at(computer: Computer) -> None:
+    done = computer.ha_ssh("doctor", "--report", "/proc/report.md", "--json")
+    assert (done.code, done.error["code"]) == (2, "unwritable-report"), done
+    assert "--report" in done.said

@@ -103,3 +103,7 @@ class KeyKind(StrEnum):
     RSA_4096 = "rsa-4096"
     ECDSA = "ecdsa"
     ED25519_SK = "ed25519-sk"
+
+
+REPORT_MARK = "a report of ha-ssh doctor"
+"""What stands, unseen, in a report to show to others, so that it is known again: one of ours may be overwritten."""

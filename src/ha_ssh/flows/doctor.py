@@ -44,12 +44,24 @@ async def doctor(tools: Tools) -> Report:
     chosen = _chosen(tools)
     if tools.options.list_only:
         return _list(chosen.shown)
-    mind_the_file(tools, "--report", tools.options.report)
+    _mind_the_report(tools)
     if tools.options.fix:
         with tools.lock():
             return await _fix(tools, chosen)
     came, facts, want = await _look(tools, chosen)
     return _published(tools, came, _told(tools, came, want, chosen, engine.Converged(facts)), facts)
+
+
+def _mind_the_report(tools: Tools) -> None:
+    """Stop before anything is looked at where the report could not be written, or would take the place of something else."""
+    path = tools.options.report
+    mind_the_file(tools, "--report", path)
+    if path is not None and tools.is_anothers(path):
+        raise UsageError(
+            "file-exists",
+            f"--report: `{path}` is already there, and it is no report of ha-ssh.",
+            "name a new file, or move that one away",
+        )
 
 
 async def _look(tools: Tools, chosen: _Chosen) -> tuple[Approached, Facts, Want]:
@@ -129,8 +141,14 @@ def _found(tools: Tools, want: Want, chosen: _Chosen, facts: Facts) -> tuple[tup
 
 def _published(tools: Tools, came: Approached, report: Report, facts: Facts) -> Report:
     """Write the report to show to others, where one is wanted, however the run came out."""
-    if tools.options.report:
+    if not tools.options.report:
+        return report
+    try:
         tools.publish(tools.options.report, report, versions(facts), private(came, facts))
+    except HaSshError as error:
+        if report.error is None:
+            report.end_by(error)
+    else:
         tools.show.say(f"the report is in `{tools.options.report}`; read it once before you show it to others")
     return report
 

@@ -317,6 +317,8 @@ class Tools:
     """Write a private file that was asked for by a flag."""
     no_room: Callable[[str], str]
     """Why no file can be written at a path that a flag names; empty where one can."""
+    is_anothers: Callable[[str], bool]
+    """Whether something lies at a path that is neither empty nor a report of ours."""
     publish: Callable[[str, Report, Mapping[str, str], Private], None]
     """Write a report that can be shown to others to a private file, with what is private hidden in it."""
     read_text: Callable[[str], str]

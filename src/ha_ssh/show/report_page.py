@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Consent, Level, StepState
+from ha_ssh.core.words import REPORT_MARK
 from ha_ssh.show.words import LEVELS, STATES, cause, clean, ending, folded, listing, remedy, sentence, summary, ways
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def markdown(page: Page) -> str:
         for item in part.items:
             lines += _markdown_item(item)
         lines += ["", *_table(part.rows), ""] if part.rows else [""] if part.items else []
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines).rstrip() + f"\n\n<!-- {REPORT_MARK} -->\n"
 
 
 def _markdown_item(item: Item) -> list[str]:
@@ -262,6 +263,7 @@ def as_html(page: Page) -> str:
     head = [
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta name="generator" content="{REPORT_MARK}">',
         f"<title>{title}</title>",
         f"<style>{_STYLE}</style>",
     ]
