@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import environment
+import lived
 import openssh
 import picture
 import pytest
 import system
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_every_program_that_is_needed_has_a_package_with_every_manager() -> None:
@@ -207,3 +206,21 @@ def test_a_session_that_fails_is_told_with_its_screen() -> None:
 def test_what_the_tests_call_is_here_so_that_none_is_skipped_in_silence() -> None:
     assert system.lacking("test") == []
     assert openssh.find(system.folders()) is not None
+
+
+@pytest.mark.parametrize("scene", ["key-missing", "host-key-pinned"])
+def test_what_the_page_of_checks_says_is_what_the_demo_says(scene: str) -> None:
+    broken = next(one for one in lived.BREAKABLE if one.id == scene)
+    page, demo = asyncio.run(lived._verdict(broken)), lived.shown(broken)
+    assert (page.level, page.failure) == (demo.level, demo.failure)
+    assert page.fix is not None
+    assert demo.fix is not None
+    assert page.fix.consent == demo.fix.consent
+
+
+def test_what_stands_between_here_and_the_house_is_said_in_the_words_of_the_wire() -> None:
+    told = lived.shown(next(one for one in lived.BREAKABLE if one.id == "tls-verify"))
+    assert "The TLS certificate at https://192.168.1.20:8123 is signed by itself" in told.says
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text("utf-8")
+    assert told.says in page
+    assert "the way to Home Assistant: " not in page
