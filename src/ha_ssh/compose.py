@@ -109,7 +109,7 @@ class _Silent:
     def say(self, text: str) -> None:
         """Nothing."""
 
-    step = plan = findings = report = say
+    step = plan = steps = findings = report = say
 
     def progress(self, what: str, fraction: float | None, detail: str = "") -> None:
         """Nothing."""

@@ -20,6 +20,7 @@ from ha_ssh.core.model import (
     F,
     Facts,
     Finding,
+    Flavour,
     Home,
     IfFailed,
     Journal,
@@ -39,6 +40,7 @@ from ha_ssh.core.model import (
     Target,
     Want,
 )
+from ha_ssh.core.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -300,6 +302,28 @@ async def put_back(
         result.undone.append(report)
         show.step(report)
     return result
+
+
+async def rehearse(run: JournalRun, home: Home, flavours: Iterable[Flavour]) -> list[StepReport]:
+    """Return what `put_back` would do with everything of a run, newest first, as its own steps do it; changes nothing."""
+    stage, reports = Rehearsal(home, flavours), []
+    entries = [entry for entry in reversed(run.entries) if entry.state != "undone"]
+    for entry, planned in zip(entries, to_put_back(run), strict=True):
+        try:
+            left = await revive(entry).undo(cast("Home", stage), entry.saved)
+        except HaSshError as error:
+            left = f"cannot be foreseen: {error.message}"
+        reports.append(replace(planned, preview=(*stage.seen(), *((left,) if left else ()))))
+    return reports
+
+
+def to_put_back(run: JournalRun) -> list[StepReport]:
+    """Return what there is to put back of a run, newest first."""
+    return [
+        StepReport(id=entry.step, title=f"Put back: {entry.title}", state=StepState.PLANNED)
+        for entry in reversed(run.entries)
+        if entry.state != "undone"
+    ]
 
 
 def _why(error: BaseException) -> str:

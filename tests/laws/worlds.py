@@ -73,6 +73,10 @@ class Quiet:
         for step in plan.steps:
             self.said.extend(step.preview)
 
+    def steps(self, steps: Any) -> None:
+        for step in steps:
+            self.said.extend(step.preview)
+
     def findings(self, findings: Any) -> None:
         self.said.extend(finding.verdict.says for finding in findings)
 

@@ -1114,6 +1114,10 @@ class Show(Protocol):
         """The plan, before it is agreed to."""
         ...
 
+    def steps(self, steps: Sequence[StepReport]) -> None:
+        """What would be put back, before it is agreed to."""
+        ...
+
     def findings(self, findings: Sequence[Finding]) -> None:
         """What the doctor found."""
         ...

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement
-from ha_ssh.core.errors import Exit, UsageError
-from ha_ssh.core.model import ErrorReport, JournalRun, Outcome, Report, StepReport, StepState
+from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, UsageError
+from ha_ssh.core.model import ErrorReport, JournalRun, Outcome, Report
 from ha_ssh.flows.beforehand import apps_of, mind_the_branch
 from ha_ssh.flows.enter import enter, mind_another_machine
 
@@ -27,11 +27,19 @@ async def undo(tools: Tools) -> Report:
         run = _choose(tools)
         if run is None:
             return Report(command="undo")
-        report = Report(command="undo", steps=[_planned(title, step) for title, step in _what(run)])
+        try:
+            entered = await _entered(_at_the_house_of(run, tools), run)
+            await mind_another_machine(entered, entered.home)
+        except HaSshError as error:
+            if not tools.options.dry_run:
+                raise
+            tools.show.say(f"what each change would be cannot be seen: {error.message}")
+            report = Report(command="undo", steps=engine.to_put_back(run))
+            await _agreed(tools, run, report)
+            return report
+        report = Report(command="undo", steps=await engine.rehearse(run, entered.home, tools.flavours))
         if not await _agreed(tools, run, report):
             return report
-        entered = await _entered(_at_the_house_of(run, tools), run)
-        await mind_another_machine(entered, entered.home)
         await mind_the_branch(tools, entered, run)
         back = await engine.put_back(run, entered.home, tools.journal, tools.show, everything=True)
         report.steps, report.kept, report.changed = back.undone, back.kept, bool(back.undone)
@@ -87,26 +95,22 @@ def _choose(tools: Tools) -> JournalRun | None:
     return found
 
 
-def _what(run: JournalRun) -> list[tuple[str, str]]:
-    return [(entry.title, entry.step) for entry in reversed(run.entries) if entry.state != "undone"]
-
-
-def _planned(title: str, id: str) -> StepReport:  # noqa: A002 - the step's id
-    return StepReport(id=id, title=f"Put back: {title}", state=StepState.PLANNED)
-
-
 async def _agreed(tools: Tools, run: JournalRun, report: Report) -> bool:
     """Show what will be put back and ask once."""
     tools.show.say(f"putting back the run `{run.command}` of {run.started}, newest change first:")
-    for step in report.steps:
-        tools.show.say(f"  - {step.title.removeprefix('Put back: ')}")
+    tools.show.steps(report.steps)
     if tools.options.dry_run:
         report.result, report.changed = Outcome.PLANNED, True
         return False
-    if await tools.asker.agree(f"{len(report.steps)} changes put back", ()) is Agreement.YES:
-        return True
     report.result, report.exit = Outcome.PLANNED, Exit.UNANSWERED
-    return False
+    try:
+        if await tools.asker.agree(f"{len(report.steps)} changes put back", ()) is not Agreement.YES:
+            return False
+    except MissingAnswer as unagreed:
+        report.end_by(unagreed)
+        return False
+    report.result, report.exit = Outcome.OK, Exit.OK
+    return True
 
 
 def _list(tools: Tools) -> Report:

@@ -57,6 +57,13 @@ class MachineShow:
         if self._talk:
             self._talk.plan(plan)
 
+    def steps(self, steps: Sequence[StepReport]) -> None:
+        """An event for each step that is planned."""
+        for step in steps:
+            self._event("step", _step(step))
+        if self._talk:
+            self._talk.steps(steps)
+
     def findings(self, findings: Sequence[Finding]) -> None:
         """An event for each finding."""
         for finding in findings:

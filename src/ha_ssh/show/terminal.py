@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TextIO
 
-    from ha_ssh.core.model import ErrorReport, Finding, Fix, Plan, PlannedStep, Report, Risk, StepReport
+    from ha_ssh.core.model import ErrorReport, Finding, Fix, Plan, Report, Risk, StepReport
 
 _PROBLEMS = (Level.WRONG, Level.UNKNOWN, Level.WARN, Level.NOTE)
 _TROUBLES = (Level.WRONG, Level.UNKNOWN, Level.WARN)
@@ -116,6 +116,10 @@ class TerminalShow:
         """The plan, before it is agreed to."""
         self._write(self._plans, plan_lines(plan, self._width))
 
+    def steps(self, steps: Sequence[StepReport]) -> None:
+        """What would be put back, before it is agreed to."""
+        self._write(self._plans, step_lines(steps, self._width))
+
     def findings(self, findings: Sequence[Finding]) -> None:
         """What the doctor found: a result, so it goes to stdout."""
         self._write(self._out, finding_lines(findings, self._width, verbose=self._verbose))
@@ -196,7 +200,9 @@ def plan_lines(plan: Plan, width: int = WIDTH) -> list[str]:
     if plan.steps:
         lines += ["", f"The plan, {count(len(plan.steps), 'step')}:", ""]
         for number, planned in enumerate(plan.steps, 1):
-            lines += _planned(number, planned, width)
+            lines += _step(number, planned.step.title, planned.preview, width)
+            for risk in planned.risks:
+                lines += wrap(sentence(_risk(risk)), width, first=" " * len(f"  {number}. "))
     if plan.waiting:
         lines += ["", "Then, once the login is proven:"]
         lines += _each((f"{sentence(waiting.what)}" for waiting in plan.waiting), width)
@@ -214,15 +220,19 @@ def plan_lines(plan: Plan, width: int = WIDTH) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _planned(number: int, planned: PlannedStep, width: int) -> list[str]:
+def step_lines(steps: Sequence[StepReport], width: int = WIDTH) -> list[str]:
+    """Return steps that are to come as text: numbered, with what they touch."""
+    lines = [line for number, step in enumerate(steps, 1) for line in _step(number, step.title, step.preview, width)]
+    return ["", *lines, ""] if lines else []
+
+
+def _step(number: int, title: str, preview: Sequence[str], width: int) -> list[str]:
     first = f"  {number}. "
-    lines = wrap(planned.step.title, width, first=first)
+    lines = wrap(title, width, first=first)
     inner = " " * len(first)
-    for line in planned.preview:
+    for line in preview:
         marked = line[:2] in {"+ ", "- ", "~ "}
         lines += wrap(line, width, first=inner, rest=inner + ("  " if marked else ""))
-    for risk in planned.risks:
-        lines += wrap(sentence(_risk(risk)), width, first=inner)
     return lines
 
 
