@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh import engine
-from ha_ssh.ask.questions import Agreement
+from ha_ssh.ask.questions import Agreement, new_passphrase_question
 from ha_ssh.checks import all_checks
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, UsageError
 from ha_ssh.core.facts import ACCESS_FACTS
@@ -210,6 +210,7 @@ async def _repaired(
         return _told(tools, came, want, chosen, engine.Converged(facts, first=plan), before), facts
     wanted = want
     want = await take_offers(tools, want, facts, checks, hands_off)
+    want, facts = await _guarded(tools, want, facts)
     want = await accept_risks(tools, want, facts, checks, hands_off)
     run = engine.Run(
         command="doctor --fix",
@@ -236,6 +237,20 @@ async def _repaired(
         except HaSshError as error:
             not_written_down(report, "what could be put right is put right", error)
     return report, done.facts
+
+
+async def _guarded(tools: Tools, want: Want, facts: Facts) -> tuple[Want, Facts]:
+    """Give a key that is to be made its passphrase, as it was given or as a person types it, and the name of who made it."""
+    identity = want.identity
+    if want.make_key is None or identity is None:
+        return want, facts
+    want = replace(want, comment=want.comment or tools.comment)
+    secret = tools.options.answers.get("passphrase") or await tools.asker.secret(new_passphrase_question(identity))
+    if not secret:
+        tools.show.say("the new key will have no passphrase")
+        return want, facts
+    ref = tools.memory.keep("passphrase", secret)
+    return replace(want, passphrase=ref), facts.aimed_at(replace(facts.target, passphrase=ref))
 
 
 def _chosen(tools: Tools) -> _Chosen:
