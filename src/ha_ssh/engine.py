@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ha_ssh import checks as truths
 from ha_ssh.core import planner
 from ha_ssh.core.apply_settings import ApplySettings
-from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, Unreachable
-from ha_ssh.core.facts import ACCESS_FACTS, Unfinished
+from ha_ssh.core.errors import SIGN_IN_ENDED, Exit, HaSshError, MissingAnswer, Unreachable
+from ha_ssh.core.facts import ACCESS_FACTS, Core, Unfinished
 from ha_ssh.core.model import (
     CannotLook,
     Check,
@@ -148,7 +148,13 @@ async def look(
     if known is not None:
         at.take_over({kind: value for kind, value in known.items() if kind in set(keep) and not isinstance(value, NotKnown)})
     values = await asyncio.gather(*(at.state(kind) for kind in kinds))
-    return Facts(target, dict(zip(kinds, values, strict=True)), fresh=fresh)
+    return Facts(target, _as_it_ended(dict(zip(kinds, values, strict=True))), fresh=fresh)
+
+
+def _as_it_ended(seen: dict[type[Any], Any]) -> dict[type[Any], Any]:
+    """Return what was seen; a sign-in that was taken at first, and refused before the look was over, is a refused one."""
+    refused = next((fact for fact in seen.values() if isinstance(fact, NotKnown) and fact.code in SIGN_IN_ENDED), None)
+    return seen if refused is None or Core not in seen else seen | {Core: replace(refused, because=None)}
 
 
 # ------------------------------------------------------------------------------------------------------------- diagnose

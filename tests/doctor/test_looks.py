@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from worlds import World
 
 from ha_ssh import engine
-from ha_ssh.core.model import Check, NotKnown, Stage, ok
+from ha_ssh.checks import all_checks
+from ha_ssh.core import planner
+from ha_ssh.core.errors import HaSshError
+from ha_ssh.core.model import Check, Level, NotKnown, Stage, ok
+from ha_ssh.sim.memory import MemoryHome
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import At
@@ -109,3 +113,25 @@ async def test_a_time_limit_that_is_not_ours_is_no_answer_of_the_house() -> None
     except TimeoutError:
         return
     raise AssertionError("a fault of the program was taken for a fact")
+
+
+class Withdrawn(MemoryHome):
+    """A house whose sign-in is withdrawn in the middle of a look."""
+
+    asked = 0
+
+    async def supervisor(self, endpoint: str) -> Any:
+        self.asked += 1
+        if self.asked > 4:
+            raise HaSshError("token-refused", "the token is refused")
+        return await super().supervisor(endpoint)
+
+
+async def test_a_sign_in_that_is_withdrawn_in_the_middle_of_a_look_is_one_root() -> None:
+    world = World(slug="core_ssh")
+    assert (await world.setup()).error is None
+    facts = await world.look(Withdrawn(world.house, world.computer))
+    findings = planner.diagnose(world.want, facts, all_checks())
+    roots = [one for one in findings if one.because is None and one.level in {Level.WRONG, Level.UNKNOWN}]
+    assert [(one.id, one.verdict.failure) for one in roots] == [("house-answers", "auth-invalid")]
+    assert any(one.because == "house-answers" for one in findings)

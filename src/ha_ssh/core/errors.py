@@ -22,6 +22,12 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+SIGN_IN_ENDED = frozenset({"ip-banned", "session-expired", "signed-out", "token-refused"})
+"""The codes of a sign-in that the house does not take, or takes no more."""
+CORE_IS_DOWN = frozenset({"connection-refused", "core-not-answering", "dropped", "no-route", "server-error", "timed-out"})
+"""The codes of a Core that does not answer, though the house may be up."""
+
+
 class HaSshError(Exception):
     """Something that ends the command, said once: `code` is stable, `hints` are the ways out."""
 

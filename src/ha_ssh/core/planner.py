@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core.apply_settings import ApplySettings
 from ha_ssh.core.discreet import hushed, secrets_in
+from ha_ssh.core.errors import CORE_IS_DOWN, SIGN_IN_ENDED
 from ha_ssh.core.facts import Apps, after_start
 from ha_ssh.core.model import (
     CannotLook,
@@ -16,6 +17,7 @@ from ha_ssh.core.model import (
     Finding,
     Fix,
     Level,
+    NotKnown,
     NotYet,
     Plan,
     PlannedStep,
@@ -66,6 +68,8 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
     What is wrong on evidence of its own hangs on nothing that could not be looked at: two faults are two roots.
     """
     findings: dict[str, Finding] = {}
+    met: dict[str, str] = {}
+    """The root of each trouble that was met on the way into the house, by its code: met again, it is the same one."""
     secrets = secrets_in(facts)
     for check in in_order(checks):
         verdict = judge(check, want, facts, secrets)
@@ -74,8 +78,18 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
             causes = {Level.WRONG} if verdict.level is Level.WRONG else {Level.WRONG, Level.UNKNOWN}
             roots = (findings[other] for other in (verdict.because, *check.rests_on) if other in findings)
             because = next((root.because or root.id for root in roots if root.level in causes), None)
+            codes = _on_the_way(check, facts)
+            if verdict.level is Level.UNKNOWN and because is None:
+                because = next((met[code] for code in codes if code in met), None)
+            met = dict.fromkeys(codes, because or check.id) | met
         findings[check.id] = Finding(check=check, verdict=verdict, because=because)
     return tuple(findings.values())
+
+
+def _on_the_way(check: Check, facts: Facts) -> list[str]:
+    """Return the codes of what a check needs and could not be read, since the way into the house ended."""
+    needed = [facts.get(kind) for kind in check.needs if not facts.comes(kind)]
+    return [fact.code for fact in needed if isinstance(fact, NotKnown) and fact.code in SIGN_IN_ENDED | CORE_IS_DOWN]
 
 
 @dataclass

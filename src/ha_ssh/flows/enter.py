@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ha_ssh.ask import questions as ask
-from ha_ssh.core.errors import HaSshError, MissingAnswer, UnknownCertificate
+from ha_ssh.core.errors import CORE_IS_DOWN, HaSshError, MissingAnswer, UnknownCertificate
 from ha_ssh.core.model import Risk, Target
 from ha_ssh.core.options import Trust
 
@@ -25,8 +25,6 @@ _BROWSER_PATIENCE = 300.0
 """Seconds that a sign-in in the browser may take."""
 FROM_INSIDE = "172.30.32.1"
 """The host of the house, as every app's container sees it."""
-CORE_IS_DOWN = frozenset({"connection-refused", "core-not-answering", "dropped", "no-route", "server-error", "timed-out"})
-"""The errors of a Core that does not answer, though the house may be up."""
 
 
 @dataclass(frozen=True, kw_only=True)
