@@ -83,7 +83,7 @@ def doctor(
     also: Annotated[
         list[str] | None, flag("--also", metavar="ID", help="With --fix: take this check's offer too (repeatable).")
     ] = None,
-    strict: Annotated[bool, flag("--strict", help="Exit 1 for warnings too.")] = False,
+    strict: Annotated[bool, flag("--strict", help="Exit 1 for whatever is wrong or warned of, access or not.")] = False,
     offline: Annotated[bool, flag("--offline", help="Look at this computer's own files only.")] = False,
     report: Annotated[
         str | None, flag("--report", metavar="FILE", help="Write what to show to others: FILE.html or FILE.md.")
