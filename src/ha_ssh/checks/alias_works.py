@@ -38,6 +38,7 @@ from ha_ssh.core.model import (
     note,
     ok,
     tell,
+    unknown,
     warn,
     wrong,
 )
@@ -222,6 +223,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     wanted = wanted_of(want, facts, app)
     resolved = facts[Alias].resolved
+    if isinstance(config := facts.get(SshConfig), SshConfig) and config.untold:
+        return _untold(facts, alias)
     said = _said(facts)
     differing = [
         key
@@ -262,16 +265,31 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not differing:
         why = f"where {_TRIES} of them are there, the server ends the connection: `Too many authentication failures`"
         says = f"`ssh {alias}` tries {place} other keys before the right one"
-        return warn(says, why, *_said_earlier(files.config.text or "", ("identityfile",)), fix=fix, failure="too-many")
+        others = _said_earlier(files.config.text or "", ("identityfile",), alias, step.pattern)
+        return warn(says, why, *others, fix=fix, failure="too-many")
     if len(differing) == 1 and differing[0] in _LESSER:
         failure, says, why = _LESSER[differing[0]]
         return warn(says.format(alias=alias), why, *evidence, fix=fix, failure=failure)
-    earlier = _said_earlier(files.config.text or "", differing) if files.block.text == step.text else ()
+    block = sshconfig.swallowed(files.config.text or "", step.pattern, alias)
+    if block is not None:
+        says = f"the `Include` line that leads to the alias `{alias}` has come to belong to `{block.raw.strip()}`"
+        why = "it stands below that line, so it counts for those hosts alone: `ssh` does not read the alias any more"
+        seen = f"line {block.number} of `{files.config.path}`: {block.raw.strip()}"
+        return wrong(says, why, seen, *evidence, fix=fix, failure="cfg-swallowed")
+    earlier = _said_earlier(files.config.text or "", differing, alias, step.pattern) if files.block.text == step.text else ()
     if earlier:
         says = f"an earlier line of `{files.config.path}` wins over the alias `{alias}`"
         why = "of several lines for the same setting, OpenSSH takes the first, and that one leads elsewhere"
         return wrong(says, why, *evidence, *earlier, fix=fix, failure="cfg-first-wins")
     return wrong(f"`ssh {alias}` does not lead to the app", CHECK.why, *evidence, fix=fix, failure="alias-elsewhere")
+
+
+def _untold(facts: Facts, alias: str) -> Verdict:
+    """Where `ssh` cannot say where an alias leads, only a login by it tells."""
+    login = known(facts[Alias].login, "check the alias")
+    if login is not None and login.code == 0:
+        return ok(f"`ssh {alias}` logs in; where else its configuration may lead, this `ssh` cannot say")
+    return unknown(f"this `ssh` cannot say where `{alias}` leads", CHECK.why, because="ssh-client")
 
 
 _LESSER = {
@@ -325,9 +343,9 @@ def _said(facts: Facts) -> Mapping[str, tuple[str, ...]]:
     return {} if isinstance(config, NotKnown | Later) or isinstance(config.said, Later) else config.said
 
 
-def _said_earlier(config: str, differing: Sequence[str]) -> tuple[str, ...]:
-    """Return the user's own lines that may win, with their numbers."""
-    own = (line for line in sshconfig.lines(config) if line.keyword in differing)
+def _said_earlier(config: str, differing: Sequence[str], alias: str, pattern: str) -> tuple[str, ...]:
+    """Return the user's own lines that may win, with their numbers: those that hold for the alias and stand above ours."""
+    own = (line for line in sshconfig.before(config, pattern, alias) if line.keyword in differing)
     return tuple(f"line {line.number}: {line.raw.strip()}" for line in own)
 
 
@@ -348,6 +366,12 @@ def _say_first(scene: Breakable) -> None:
     """Set things for every host before the alias does."""
     path = scene.target.places.config
     scene.put_file(path, f"Host *\n    User pi\n    Port 22\n\n{scene.file(path) or ''}")
+
+
+def _put_above(scene: Breakable) -> None:
+    """Write a block for another host above everything else, as people do."""
+    path = scene.target.places.config
+    scene.put_file(path, f"Host work\n    HostName work.example\n    User me\n{scene.file(path) or ''}")
 
 
 def _take_name(scene: Breakable) -> None:
@@ -372,6 +396,7 @@ CHECK = Check(
     break_it=break_it,
     faults={
         "cfg-first-wins": _say_first,
+        "cfg-swallowed": _put_above,
         "alias-missing": lambda scene: scene.put_file(block_path(scene.target), None),
         "alias-taken": _take_name,
         "too-many": lambda scene: _without(scene, "IdentitiesOnly"),

@@ -16,6 +16,8 @@ from ha_ssh.core.model import (
     Home,
     IfFailed,
     Later,
+    NotKnown,
+    OwnLogin,
     Show,
     Stage,
     Verdict,
@@ -24,8 +26,10 @@ from ha_ssh.core.model import (
     note,
     ok,
     tell,
+    unknown,
     wrong,
 )
+from ha_ssh.core.open_file import OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +40,11 @@ _OTHERS_WRITE = 0o022
 _OWNER = re.compile(r"Bad owner or permissions on (?P<path>\S.*)")
 _OPTION = re.compile(r"(?m)^(?P<path>.+?): line (?P<line>\d+): Bad configuration option: (?P<what>\S+)")
 _VALUE = re.compile(r"(?m)^(?:.*?: )?(?P<path>\S.*?):? line (?P<line>\d+): (?P<what>.+)")
+_NO_END = "was ended after"
+_ASKS = re.compile(r"Executing command: '(?P<what>.*)'")
+_NOT_OPENED = re.compile(r"Can't open user config file (?P<path>.+): Permission denied")
+_NO_VALUE = re.compile(r"env var (?P<what>\$\{[^}]+\}) has no value")
+_NO_SIGN = re.compile(r"unknown key (?P<what>%\S?)")
 _CIRCLE = "Too many recursive configuration includes"
 _FIRST_LINE = re.compile(r"(?P<path>\S.*?):? line 1: (?:.*?(?P<mark>\\357\\273\\277|\\37[67]\\37[67]))?")
 _SHOWN_MARKS = {r"\357\273\277": "byte order mark", r"\377\376": "UTF-16", r"\376\377": "UTF-16"}
@@ -147,11 +156,21 @@ def _file(files: OwnFiles, path: str) -> FileState:
 
 def judge(_want: Want, facts: Facts) -> Verdict:
     """Judge what `ssh -G` complains about; one bad line makes every `ssh` fail."""
-    if isinstance(computer := facts.get(Computer), Computer) and computer.ssh is None:
+    if isinstance(computer := facts.get(Computer), Computer) and computer.ssh is None and not computer.trouble:
         return note("there is no OpenSSH client, so nothing reads its configuration")
+    if facts[SshConfig].untold:
+        return _untold(facts)
+    if facts[OwnFiles].config.closed:
+        return _passed_over(facts[OwnFiles].config)
     complaint = str(known(facts[SshConfig].complaint, "read what `ssh` makes of its configuration") or "")
     if not complaint:
         return ok("`ssh` can read its configuration")
+    if _NO_END in complaint:
+        return _no_end(facts, complaint)
+    if (found := _NOT_OPENED.search(complaint)) is not None:
+        return _not_opened(facts, found["path"], complaint)
+    if (found := _NO_VALUE.search(complaint) or _NO_SIGN.search(complaint)) is not None:
+        return _not_expanded(facts, found[0], found["what"], complaint)
     if (found := _OWNER.search(complaint)) is not None:
         return _not_its_own(facts, found["path"].strip().rstrip("."), complaint)
     if _CIRCLE in complaint:
@@ -182,6 +201,75 @@ def judge(_want: Want, facts: Facts) -> Verdict:
     fix = tell("read what it says", "`ssh -vG somewhere` shows the same complaint, and before it the files that `ssh` reads")
     says = "`ssh` cannot read its configuration, for a reason that is not recognised"
     return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix)
+
+
+def _untold(facts: Facts) -> Verdict:
+    """An `ssh` that cannot be asked reads its configuration where it logs in by the alias."""
+    alias = facts.get(Alias)
+    login = None if isinstance(alias, NotKnown | Later) else alias.login
+    if isinstance(login, OwnLogin) and login.code == 0:
+        return ok("`ssh` logs in by the alias, so it reads its configuration")
+    return unknown("this `ssh` cannot say what it makes of its configuration", CHECK.why, because="ssh-client")
+
+
+def _no_end(facts: Facts, complaint: str) -> Verdict:
+    """Name the program that a `Match exec` waits for, or the file that is no file; what is left is not recognised."""
+    lines = complaint.splitlines()
+    program = next((found for line in lines if (found := _ASKS.match(line))), None)
+    if program is not None:
+        command = program["what"]
+        files = (facts[OwnFiles].config, *facts[SshConfig].files)
+        named = [
+            (file.path, line)
+            for file in files
+            for line in sshconfig.lines(file.text or "")
+            if line.keyword == "match" and command in line.args
+        ]
+        where = f"line {named[0][1].number} of `{named[0][0]}`" if named else f"a `Match exec` line of `{lines[1]}`"
+        fix = tell("correct the condition", f"it is {where}: the program must end by itself, and soon")
+        says = f"`ssh` waits for a program that a condition of your configuration asks: `{command}`"
+        return wrong(says, CHECK.why, *lines, fix=fix, failure="cfg-exec-hangs")
+    own = facts[OwnFiles]
+    odd = [file for file in (own.config, own.block, *facts[SshConfig].files) if file.is_pipe]
+    if odd:
+        fix = tell("put a plain file there", *(f"`ls -l {file.path}` shows what it is; move it away" for file in odd))
+        says = f"`ssh` waits for what never comes out of `{odd[0].path}`, which is no plain file"
+        return wrong(says, CHECK.why, *lines, fix=fix, failure="cfg-no-file")
+    fix = tell("see where it stops", "`ssh -vG somewhere` shows every step: the last one is what it waits for")
+    says = "`ssh` does not come to the end of its configuration, for a reason that is not recognised"
+    return wrong(says, CHECK.why, *lines, fix=fix)
+
+
+def _passed_over(config: FileState) -> Verdict:
+    """OpenSSH says nothing of a configuration of the user's that it may not read."""
+    says = f"`ssh` passes `{config.path}` over, since you may not read it"
+    why = "without a word it then does as if nothing were in it"
+    return wrong(says, why, f"mode {config.mode or 0:03o}", fix=_opened(config), failure="cfg-unreadable")
+
+
+def _not_opened(facts: Facts, path: str, complaint: str) -> Verdict:
+    """A file that OpenSSH was told to read, and may not."""
+    files = facts[OwnFiles]
+    ours = next((one for one in (files.config, files.block) if path in {one.path, one.real_path}), None)
+    says = f"`ssh` cannot read `{path}`"
+    fix = _opened(ours) if ours is not None else tell("let your user read it", f"`ls -l {path}` shows whose it is")
+    return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix, failure="cfg-unreadable")
+
+
+def _not_expanded(facts: Facts, words: str, what: str, complaint: str) -> Verdict:
+    """A variable that is not set, or a sign after `%` that the setting does not know."""
+    files = (facts[OwnFiles].config, facts[OwnFiles].block, *facts[SshConfig].files)
+    named = [
+        (file.path, line) for file in files for line in sshconfig.lines(file.text or "") if line.keyword and what in line.raw
+    ]
+    where = f"line {named[0][1].number} of `{named[0][0]}`" if named else "in a file that your configuration includes"
+    variable = what.startswith("$")
+    way = "set the variable, or write the value itself" if variable else f"`{what.replace('%', '%%')}` writes a plain `%`"
+    why = "which has no value" if variable else "which this setting does not know"
+    says = f"`ssh` gives up, since your configuration names `{what}`, {why}"
+    failure = "cfg-variable" if variable else "cfg-value"
+    fix = tell("correct your configuration", f"it is {where}: {way}")
+    return wrong(says, CHECK.why, *complaint.splitlines(), fix=fix, failure=failure)
 
 
 def _our_own_file(facts: Facts, complaint: str) -> Verdict | None:
@@ -262,6 +350,14 @@ def _not_its_own(facts: Facts, path: str, complaint: str) -> Verdict:
     return wrong(says, CHECK.why, complaint, fix=fix, failure="cfg-mode")
 
 
+def _opened(file: FileState) -> Fix:
+    """Let the user read a file of his own; one that is another's is left to a person."""
+    if file.mine:
+        step = OpenFile(path=file.path, mode=file.mode or 0)
+        return Fix(does=step.title[0].lower() + step.title[1:], steps=(step,))
+    return tell("let your user read it", f"`ls -l {file.path}` shows whose it is; then `sudo chown $USER {file.path}`")
+
+
 def _add(scene: Breakable, text: str) -> None:
     path = scene.target.places.config
     scene.put_file(path, (scene.file(path) or "") + text)
@@ -289,11 +385,15 @@ CHECK = Check(
     stage=Stage.COMPUTER,
     title="`ssh` can read its configuration",
     why="one line that `ssh` does not take, or one file that others may write, makes every `ssh` fail, wherever it goes",
-    needs=(Computer, OwnFiles, SshConfig),
+    needs=(Alias, Computer, OwnFiles, SshConfig),
+    rests_on=("ssh-client",),
     judge=judge,
     break_it=break_it,
     faults={
         "cfg-mode": _open_to_others,
+        "cfg-unreadable": lambda scene: scene.put_file(
+            scene.target.places.config, scene.file(scene.target.places.config) or "", 0o000
+        ),
         "cfg-own-file": _add_to_ours,
         "cfg-encoding": lambda scene: scene.put_file(
             scene.target.places.config, f"\ufeff{scene.file(scene.target.places.config) or ''}"
@@ -302,4 +402,4 @@ CHECK = Check(
         "cfg-value": lambda scene: _add(scene, "\nHost *\n    StrictHostKeyChecking perhaps\n"),
     },
 )
-STEPS = (CloseConfig, MendConfig)
+STEPS = (CloseConfig, MendConfig, OpenFile)

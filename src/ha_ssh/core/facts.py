@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ha_ssh.core import inside, keys, knownhosts, logs
+from ha_ssh.core import inside, keys, knownhosts, logs, sshconfig
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import (
     At,
@@ -29,6 +29,7 @@ from ha_ssh.core.model import (
     PublicKeyOf,
     Ran,
     Serving,
+    SetAside,
     SshTrouble,
 )
 from ha_ssh.core.settings import apply_edits, required
@@ -89,11 +90,18 @@ class Computer:
 
     ssh: str | None
     terminal: str | None = None
+    trouble: str = ""
+    """Why the `ssh` that is there is no use, where there is one that is none."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
         """Ask `ssh` for its version."""
-        return cls(ssh=await at.reader.ssh_version(), terminal=at.reader.terminal)
+        try:
+            return cls(ssh=await at.reader.ssh_version(), terminal=at.reader.terminal)
+        except HaSshError as error:
+            if error.code != "ssh-mute":
+                raise
+            return cls(ssh=None, terminal=at.reader.terminal, trouble=error.message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -769,19 +777,39 @@ class SshConfig:
     complaint: Any = ""
     said: Any = field(default_factory=dict, compare=False)
     """Keyword in lower case to its values; for the address where there is no alias."""
+    untold: str = ""
+    """Why `ssh` cannot be asked (`ssh -G`), where it is too old for that, or no OpenSSH."""
+    files: tuple[FileState, ...] = field(default=(), compare=False)
+    """The files that it read beside the user's own and ours, in order; where it came to no end, those that it may wait for."""
+    trusted: tuple[FileState, ...] = field(default=(), compare=False)
+    """The files of host keys that it names, beside the user's own."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
         """Ask `ssh -G`, which opens no connection."""
-        if (await at(Computer)).ssh is None:
-            raise CannotLook("there is no OpenSSH client on this computer", because="Computer", code="no-ssh-client")
+        computer = await at(Computer)
+        if computer.ssh is None:
+            raise CannotLook(computer.trouble or _NO_SSH, because="Computer", code="no-ssh-client")
+        files = await at(OwnFiles)
         try:
-            return cls(said=await at.reader.resolve_alias(at.target.alias or at.target.ssh_host or "localhost"))
+            said = await at.reader.resolve_alias(at.target.alias or at.target.ssh_host or "localhost")
         except HaSshError as error:
+            words = error.message.partition("configuration: ")[2] or error.message
+            if error.code == "ssh-too-old":
+                return cls(untold=words)
             if error.code != "ssh-config-broken":
                 raise
-            said = error.message.partition("configuration: ")[2] or error.message
-            return cls(complaint="\n".join(line.strip() for line in said.splitlines()))
+            waits = [await at.reader.file(path) for path in sshconfig.included(files.config.text or "", at.target.places.ssh_dir)]
+            return cls(complaint="\n".join(line.strip() for line in words.splitlines()), files=tuple(waits))
+        own = {files.config.path, files.config.real_path, files.block.path, files.block.real_path}
+        read = [await at.reader.file(path) for path in said.files if path not in own]
+        named = " ".join(said.get(key, ("",))[0] for key in ("userknownhostsfile", "globalknownhostsfile"))
+        others = [path for path in sshconfig.split_args(named) or () if path != files.known_hosts.path]
+        trusted = [await at.reader.file(path) for path in dict.fromkeys(others)]
+        return cls(said=said, files=tuple(read), trusted=tuple(trusted))
+
+
+_NO_SSH = "there is no OpenSSH client on this computer"
 
 
 ALIAS_KEYS = (
@@ -801,6 +829,8 @@ class Alias:
     patience: ClassVar[float] = 25.0
     login: Any = None
     """An `OwnLogin`, or `None` where the alias does not lead to this house yet."""
+    aside: tuple[SetAside, ...] = field(default=(), compare=False)
+    """What that login set aside, and over which the user's own `ssh` stumbles."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -825,9 +855,9 @@ class Alias:
         if not by_its_keys and not any(door.admitted for door in doors):
             return cls(name=name, resolved=resolved)
         identity = at.target.identity if name == at.target.ssh_url else None
-        said = config.said if name == at.target.alias else None
+        said = config.said if name == at.target.alias or config.untold else None
         login = await at.reader.own_login(name, at.target.passphrase, identity=identity, said=said)
-        return cls(name=name, resolved=resolved, login=login)
+        return cls(name=name, resolved=resolved, login=login, aside=await at.reader.set_aside(config.said))
 
 
 async def _is_locked(at: At) -> bool:

@@ -383,6 +383,8 @@ class Verdict:
     """Which known failure it is (docs/checks.md lists them), permanent like a check's id; empty where it is none of them."""
     because: str | None = None
     """The check that explains it, where the evidence itself shows that; only one that comes before it."""
+    apart_from: frozenset[str] = frozenset()
+    """Checks that it rests on and that cannot explain it, as the evidence shows."""
 
 
 def ok(says: str, *evidence: str) -> Verdict:
@@ -641,6 +643,9 @@ class Report:
 # --------------------------------------------------------------------------------------------------- the world, as seen
 
 
+PIPE = "is a pipe, not a file"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileState:
     """One file of the user: `kind` is missing, file, link, folder or other; `text` keeps its line ends."""
@@ -653,11 +658,23 @@ class FileState:
     writable: bool = True
     problem: str | None = None
     """Why it could not be read, where it could not."""
+    mine: bool = True
+    """True where it is the user's own, so that he may change its mode."""
 
     @property
     def exists(self) -> bool:
         """True for anything but `missing`."""
         return self.kind != "missing"
+
+    @property
+    def closed(self) -> bool:
+        """True for a plain file that is there and that the user may not read."""
+        return self.kind in {"file", "link"} and self.text is None and self.mode is not None
+
+    @property
+    def is_pipe(self) -> bool:
+        """True where whoever reads it waits for somebody who writes."""
+        return self.kind == "other" and self.problem == PIPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -721,6 +738,29 @@ class OwnLogin:
 
     code: int
     err: str = ""
+    steps: tuple[str, ...] = field(default=(), compare=False)
+    """What it told of its way (`debug1`), in order."""
+    hung: bool = False
+    """True where it came to no end and was ended."""
+    mute_agent: str = ""
+    """Then: the socket of the user's agent, where that takes a connection and does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAside:
+    """A setting that a look by the user's `ssh` sets aside, and over which `ssh` itself stumbles: what it would meet."""
+
+    keyword: str
+    value: str
+    trouble: str
+
+
+class Said(dict[str, tuple[str, ...]]):
+    """What `ssh -G` prints: lower-case keyword to its values; and the files of the configuration that it read, in order."""
+
+    def __init__(self, values: Mapping[str, tuple[str, ...]] | None = None, *, files: tuple[str, ...] = ()) -> None:
+        super().__init__(values or {})
+        self.files = files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -869,11 +909,14 @@ class Reader(Protocol):
         ...
 
     async def ssh_version(self) -> str | None:
-        """What `ssh -V` says, or `None` where there is no OpenSSH client."""
+        """What `ssh -V` says, or `None` where there is no OpenSSH client; raises `ssh-mute` where there is one that is no use."""
         ...
 
-    async def resolve_alias(self, alias: str) -> dict[str, tuple[str, ...]]:
-        """What the user's OpenSSH makes of an alias (`ssh -G`): lower-case keyword to its values."""
+    async def resolve_alias(self, alias: str) -> Said:
+        """What the user's OpenSSH makes of an alias (`ssh -G`).
+
+        The error's code is `ssh-too-old` where it cannot be asked, `ssh-mute` where it cannot be started.
+        """
         ...
 
     async def own_login(
@@ -888,6 +931,10 @@ class Reader(Protocol):
 
         `said` is what `resolve_alias` returned for it, where that was asked already.
         """
+        ...
+
+    async def set_aside(self, said: Mapping[str, tuple[str, ...]]) -> tuple[SetAside, ...]:
+        """What `own_login` set aside of these settings that would hinder `ssh`: sockets and forwards; runs none of it."""
         ...
 
     async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:

@@ -65,7 +65,8 @@ def judge(check: Check, want: Want, facts: Facts, secrets: frozenset[str] = froz
 def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:
     """Judge every check and name, for each that fails, the finding that is its root cause.
 
-    What is wrong on evidence of its own hangs on nothing that could not be looked at: two faults are two roots.
+    What is wrong on evidence of its own hangs on nothing that could not be looked at, and on nothing that the evidence
+    rules out: two faults are two roots.
     """
     findings: dict[str, Finding] = {}
     met: dict[str, str] = {}
@@ -76,7 +77,8 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
         because = None
         if verdict.level in {Level.WRONG, Level.UNKNOWN, Level.WARN}:
             causes = {Level.WRONG} if verdict.level is Level.WRONG else {Level.WRONG, Level.UNKNOWN}
-            roots = (findings[other] for other in (verdict.because, *check.rests_on) if other in findings)
+            fitting = (other for other in (verdict.because, *check.rests_on) if other not in verdict.apart_from)
+            roots = (findings[other] for other in fitting if other in findings)
             because = next((root.because or root.id for root in roots if root.level in causes), None)
             codes = _on_the_way(check, facts)
             if verdict.level is Level.UNKNOWN and because is None:

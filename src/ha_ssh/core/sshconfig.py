@@ -73,6 +73,12 @@ def without_include(text: str, pattern: str) -> str:
     return text if ours is None else "".join(line.raw for line in lines(text) if line.number != ours.number)
 
 
+def included(text: str, ssh_dir: str) -> tuple[str, ...]:
+    """Return the paths that `Include` lines name without a pattern; what is relative is relative to `~/.ssh`."""
+    named = [arg for line in lines(text) if line.keyword == "include" for arg in line.args if not set(arg) & set("*?[")]
+    return tuple(path if path.startswith(("/", "~")) else f"{ssh_dir}/{path}" for path in named)
+
+
 def hosts_named(text: str) -> tuple[tuple[str, int], ...]:
     """Return the names that `Host` lines give literally, each with the number of its line."""
     return tuple(
@@ -82,6 +88,68 @@ def hosts_named(text: str) -> tuple[tuple[str, int], ...]:
         for name in line.args
         if not name.startswith("!") and not set(name) & set("*?")
     )
+
+
+@dataclass(frozen=True)
+class Block:
+    """What the lines after a `Host` or `Match` line hold for; `line` is `None` for those before the first one."""
+
+    line: Line | None = None
+
+    def holds(self, alias: str) -> bool | None:
+        """Return whether they hold for an alias; `None` for a condition that only OpenSSH can judge."""
+        if self.line is None:
+            return True
+        if self.line.keyword == "match":
+            return True if [arg.lower() for arg in self.line.args] == ["all"] else None
+        return _matches_host(self.line.args, alias)
+
+
+def blocks(text: str) -> tuple[tuple[Block, Line], ...]:
+    """Return every line with the block that it stands in; a line that begins one stands in it."""
+    here, found = Block(), []
+    for line in lines(text):
+        here = Block(line) if line.keyword in _BLOCKS else here
+        found.append((here, line))
+    return tuple(found)
+
+
+def swallowed(text: str, pattern: str, alias: str) -> Line | None:
+    """Return the line of the block that our own `Include` line has come to belong to, where that does not hold for the alias."""
+    standing = [block for block, line in blocks(text) if _is_ours(line, pattern)]
+    if not standing or any(block.holds(alias) for block in standing):
+        return None
+    return standing[0].line
+
+
+def before(text: str, pattern: str, alias: str) -> tuple[Line, ...]:
+    """Return the lines that hold for the alias, or that may, and that stand above our `Include` line; all where there is none."""
+    found: list[Line] = []
+    for block, line in blocks(text):
+        if _is_ours(line, pattern):
+            break
+        if block.holds(alias) is not False:
+            found.append(line)
+    return tuple(found)
+
+
+def setting(text: str, keyword: str, alias: str, value: str | None = None) -> tuple[Line, ...]:
+    """Return the lines that set something for the alias, or that may do; those with just this value, where there are any."""
+    found = [(block.holds(alias), line) for block, line in blocks(text) if line.keyword == keyword]
+    holding = [line for holds, line in found if holds is not False]
+    exact = [line for line in holding if value is not None and " ".join(line.args).lower() == value.lower()]
+    return tuple(exact or holding)
+
+
+def _matches_host(patterns: Iterable[str], name: str) -> bool:
+    hit = False
+    for pattern in patterns:
+        wild = "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern.lstrip("!").lower())
+        if re.fullmatch(wild, name.lower()):
+            if pattern.startswith("!"):
+                return False
+            hit = True
+    return hit
 
 
 def problems(text: str) -> tuple[tuple[int, str], ...]:

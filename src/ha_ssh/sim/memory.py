@@ -32,7 +32,9 @@ from ha_ssh.core.model import (
     OwnLogin,
     Places,
     Ran,
+    Said,
     SecretRef,
+    SetAside,
     SshTrouble,
 )
 from ha_ssh.sim import answers, openssh
@@ -146,7 +148,7 @@ class Computer:
     def text(self, path: str) -> str | None:
         """The text of a file, or `None`."""
         node = self.files.get(self.real(path))
-        return None if node is None or node.link is not None else node.text
+        return None if node is None or node.link is not None or not node.mode & 0o400 else node.text
 
     def mode(self, path: str) -> int:
         """The mode of a file that exists."""
@@ -339,6 +341,14 @@ def refused(refusal: Refusal, *, changing: bool) -> HaSshError:
 
 
 # ------------------------------------------------------------------------------------------------------------------ home
+
+
+class _Hangs(Exception):
+    """An `ssh` that comes to no end, since an agent does not answer: the simulated ones do not whose path says so."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(agent)
+        self.agent = agent
 
 
 @dataclass
@@ -671,13 +681,13 @@ class MemoryHome:
         """What `ssh -V` says."""
         return self.computer.ssh_version
 
-    async def resolve_alias(self, alias: str) -> dict[str, tuple[str, ...]]:
+    async def resolve_alias(self, alias: str) -> Said:
         """What the user's OpenSSH makes of an alias."""
         self._alive()
         if self.computer.ssh_version is None:
             raise HaSshError("no-ssh", "there is no `ssh` on this computer")
         try:
-            return self._resolve(alias)
+            return Said(self._resolve(alias))
         except openssh.Complaint as complaint:
             raise HaSshError("ssh-config-broken", f"your `ssh` cannot read its configuration: {complaint}") from complaint
 
@@ -708,7 +718,26 @@ class MemoryHome:
             return OwnLogin(code=255, err=str(complaint))
         except SshTrouble as trouble:
             return OwnLogin(code=255, err=trouble.message)
+        except _Hangs as hangs:
+            return OwnLogin(
+                code=255, err="`ssh` was ended after 20 s without an end of its own", hung=True, mute_agent=hangs.agent
+            )
         return OwnLogin(code=0)
+
+    async def set_aside(self, said: Mapping[str, tuple[str, ...]]) -> tuple[SetAside, ...]:
+        """Paths of sockets whose folder is not there."""
+        self._alive()
+        places = (
+            [("controlpath", said.get("controlpath", ("",))[0])] if said.get("controlmaster", ("false",))[0] != "false" else []
+        )
+        if said.get("exitonforwardfailure", ("no",))[0] == "yes":
+            places += [(word, value) for word in ("localforward", "dynamicforward") for value in said.get(word, ())]
+        found = []
+        for keyword, value in places:
+            folder = posixpath.dirname(value.split(" ")[0])
+            if folder and not self.computer.is_folder(folder):
+                found.append(SetAside(keyword=keyword, value=value, trouble=f"the folder `{folder}` is not there"))
+        return tuple(found)
 
     def _log_in_as_ssh_does(self, said: dict[str, tuple[str, ...]], passphrase: str | None) -> None:
         host, port, user = said["hostname"][0], int(said["port"][0]), said["user"][0]
@@ -723,9 +752,16 @@ class MemoryHome:
         known = [self.computer.text(path) or "" for path in said["userknownhostsfile"][0].split(" ")]
         served = [key for each in self.house.host_keys(slug) if (key := public_key(each.public)) is not None]
         problem = openssh.host_key_problem(known, name, served, strict="true")
+        revoked = said.get("revokedhostkeys", ("none",))[0]
+        if problem is None and revoked != "none" and self.computer.text(revoked) is None:
+            problem = f"Error checking host key in revoked keys file {revoked}: No such file or directory"
+            problem += "\nHost key verification failed."
         if problem is not None:
             self.house.knock(slug, source_ip=self.computer.address)
             raise openssh.Complaint(problem)
+        if (agent := said.get("identityagent", ("",))[0]).startswith("/mute/"):
+            self.house.knock(slug, source_ip=self.computer.address)
+            raise _Hangs(agent)
         offered, complaints = self._offered(said, passphrase)
         opening = next((key for key in offered[:6] if self.house.admits(slug, user, key_line=key)), None)
         tried = opening or (offered[0] if offered else None)
@@ -811,7 +847,8 @@ class MemoryHome:
         return FileState(
             path=path,
             kind="link" if is_link else "file",
-            text=node.text,
+            text=node.text if node.mode & 0o400 else None,
+            problem=None if node.mode & 0o400 else "cannot be read by you",
             mode=node.mode,
             real_path=real,
             writable=writable and bool(node.mode & 0o200),

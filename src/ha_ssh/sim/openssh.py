@@ -148,6 +148,7 @@ _DEFAULTS: dict[str, tuple[str, ...]] = {
     "checkhostip": ("no",),
     "controlmaster": ("false",),
     "controlpersist": ("no",),
+    "exitonforwardfailure": ("no",),
     "forwardagent": ("no",),
     "hashknownhosts": ("no",),
     "identitiesonly": ("no",),

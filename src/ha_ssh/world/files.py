@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.errors import HaSshError
-from ha_ssh.core.model import FileState
+from ha_ssh.core.model import PIPE, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def read(path: str) -> FileState:
     except (FileNotFoundError, NotADirectoryError):
         return FileState(path=path, writable=_may_create(path))
     except OSError as error:
-        return FileState(path=path, kind="other", writable=False, problem=_words(error))
+        return FileState(path=path, kind="other", writable=False, problem=_words(error, reading=True))
     is_link = stat.S_ISLNK(link.st_mode)
     real = os.path.realpath(path)
     try:
@@ -52,20 +52,28 @@ def read(path: str) -> FileState:
     except FileNotFoundError:
         return FileState(path=path, kind="link", real_path=real, writable=_may_create(real), problem="is a link to nothing")
     except OSError as error:
-        return FileState(path=path, kind="link", real_path=real, writable=False, problem=_words(error))
+        return FileState(path=path, kind="link", real_path=real, writable=False, problem=_words(error, reading=True))
     mode = stat.S_IMODE(there.st_mode)
     if stat.S_ISDIR(there.st_mode):
         return FileState(path=path, kind="folder", mode=mode, real_path=real, writable=False)
     if not stat.S_ISREG(there.st_mode):
-        return FileState(path=path, kind="other", mode=mode, real_path=real, writable=False)
+        problem = PIPE if stat.S_ISFIFO(there.st_mode) else None
+        return FileState(path=path, kind="other", mode=mode, real_path=real, writable=False, problem=problem)
     text, problem = None, None
     try:
         text = Path(real).read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        problem = _words(error)
+        problem = _words(error, reading=True)
     kind = "link" if is_link else "file"
     return FileState(
-        path=path, kind=kind, text=text, mode=mode, real_path=real, writable=_may_replace(real, mode), problem=problem
+        path=path,
+        kind=kind,
+        text=text,
+        mode=mode,
+        real_path=real,
+        writable=_may_replace(real, mode),
+        problem=problem,
+        mine=_is_mine(there),
     )
 
 
@@ -265,7 +273,20 @@ def _may_create(path: str) -> bool:
     return above.is_dir() and os.access(above, os.W_OK)
 
 
-def _words(error: OSError) -> str:
+def _is_mine(there: os.stat_result) -> bool:
+    return sys.platform == "win32" or there.st_uid == os.geteuid()
+
+
+_UNREAD = {
+    errno.EACCES: "cannot be read by you",
+    errno.EPERM: "cannot be read by you",
+}
+"""What an error means where a file is only read."""
+
+
+def _words(error: OSError, *, reading: bool = False) -> str:
+    if reading and error.errno in _UNREAD:
+        return _UNREAD[error.errno]
     return _TROUBLE.get(error.errno or 0, ("", (error.strerror or str(error)).lower()))[1]
 
 

@@ -12,11 +12,24 @@ from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.world import files, keyfiles, ssh
 from ha_ssh.world.diary import DIARY
 from ha_ssh.world.openssh import OwnSsh
+from ha_ssh.world.set_aside import hindrances
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
-    from ha_ssh.core.model import Clock, CoreState, FileState, KeyKind, KeyState, OwnLogin, Places, SecretRef, Session
+    from ha_ssh.core.model import (
+        Clock,
+        CoreState,
+        FileState,
+        KeyKind,
+        KeyState,
+        OwnLogin,
+        Places,
+        Said,
+        SecretRef,
+        Session,
+        SetAside,
+    )
     from ha_ssh.core.secret import Secret
     from ha_ssh.world.ha.routes import Route
     from ha_ssh.world.vault import Vault
@@ -203,7 +216,7 @@ class RealHome:
         """Return what `ssh -V` says, or `None` where there is no OpenSSH client."""
         return await self._own_ssh.version()
 
-    async def resolve_alias(self, alias: str) -> dict[str, tuple[str, ...]]:
+    async def resolve_alias(self, alias: str) -> Said:
         """Return what the user's OpenSSH makes of an alias."""
         return await self._own_ssh.resolve(alias)
 
@@ -220,6 +233,10 @@ class RealHome:
         DIARY.info("ssh %s true", alias)
         key = None if identity is None else _expanded(identity)
         return await self._own_ssh.login(alias, await self._secret(passphrase), identity=key, said=said)
+
+    async def set_aside(self, said: Mapping[str, tuple[str, ...]]) -> tuple[SetAside, ...]:
+        """Return what a login by the user's own OpenSSH set aside, and over which `ssh` itself stumbles."""
+        return await hindrances(said)
 
     # --------------------------------------------------------------------------------------------------------------- files
 
