@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +15,7 @@ from ha_ssh.core.facts import (
     Apps,
     Doors,
     OwnFiles,
+    SshConfig,
     app_and_door,
     way_to_write,
     why_not_written,
@@ -33,16 +36,19 @@ from ha_ssh.core.model import (
     Verdict,
     Want,
     known,
+    note,
     ok,
     tell,
     unknown,
+    warn,
     wrong,
 )
+from ha_ssh.core.open_file import OpenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from ha_ssh.core.model import Breakable, Target
+    from ha_ssh.core.model import Breakable, FileState, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +134,25 @@ def judge(want: Want, facts: Facts) -> Verdict:
     then = f"pin the server's host keys in `{file.path}`"
     proof, offered = known(door.proof, then), known(door.host_keys, then)
     names = names_of(facts.target, door.port)
+    if file.closed:
+        return _closed(file)
     text = file.text or ""
     if proof is None:
         return _unproven(text, names, offered)
-    against = (line for name in names for line in knownhosts.conflicts(text, name, offered))
-    revoked = next((line for line in against if line.marker == "@revoked"), None)
-    if revoked is not None:
-        return _revoked(file.path, text, revoked)
-    pinned = [tuple(line.public for line in knownhosts.keys_for(text, name)) for name in names]
-    if all(set(offered) <= set(known_keys) for known_keys in pinned):
+    against = [line for name in names for line in knownhosts.conflicts(text, name, offered)]
+    revoked = {line.public: line for line in against if line.marker == "@revoked"}
+    taken = _taken(facts, text, names[0], offered, revoked)
+    if taken in revoked:
+        return _revoked(file.path, text, revoked[taken])
+    read = (text, *_elsewhere(facts))
+    pinned = [{line.public for each in read for line in knownhosts.keys_for(each, name)} for name in names]
+    if revoked and taken in pinned[0]:
+        return _partly_revoked(file.path, text, next(iter(revoked.values())), taken)
+    if all(set(offered) <= known_keys for known_keys in pinned):
         return ok(f"all {len(offered)} host keys of the server are pinned")
+    if set(offered) & pinned[0] - set(revoked):
+        step = PinHostKeys(path=file.path, names=names, host_keys=tuple(offered), tag=facts.target.host_key_tag)
+        return _partly_pinned(file, names, pinned, offered, Fix(does=then, steps=(step,)))
     if hindrance := why_not_written(file):
         fix = tell("make it a file that can be written", way_to_write(file))
         seen = f"`{file.path}` {hindrance}"
@@ -152,10 +167,70 @@ def judge(want: Want, facts: Facts) -> Verdict:
     return wrong(
         "the server's host keys are not pinned yet",
         CHECK.why,
-        f"`{file.path}` has {sum(map(len, pinned))} keys for {' and '.join(names)}, not all {len(offered)} of the server",
+        f"`{file.path}` has none of the {len(offered)} keys of the server for {names[0]}",
         fix=Fix(does=then, steps=(step,)),
         failure="hostkey-unknown",
     )
+
+
+_LIKED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
+"""The order in which OpenSSH likes host keys, where `ssh -G` does not say it."""
+
+
+def _taken(facts: Facts, text: str, name: str, offered: Sequence[str], revoked: Iterable[str]) -> str | None:
+    """Return the key that `ssh` will ask for: of a kind that it knows of this name and may trust, else the one it likes best."""
+    config = facts.get(SshConfig)
+    said: Any = {} if isinstance(config, NotKnown) else config.said
+    order = said.get("hostkeyalgorithms", (",".join(_LIKED),))[0].split(",") if isinstance(said, Mapping) else list(_LIKED)
+    kinds = [re.sub(r"^rsa-sha2-\d+$", "ssh-rsa", kind) for kind in order]
+    known_kinds = {line.kind for line in knownhosts.keys_for(text, name) if line.public not in revoked}
+    there = {key.split()[0]: " ".join(key.split()[:2]) for key in offered}
+    liked = [kind for kind in kinds if kind in there]
+    best = next((kind for kind in liked if kind in known_kinds), next(iter(liked), None))
+    return None if best is None else there[best]
+
+
+def _elsewhere(facts: Facts) -> tuple[str, ...]:
+    """Return what the other files say that `ssh` reads host keys from."""
+    config = facts.get(SshConfig)
+    return () if isinstance(config, NotKnown) else tuple(file.text or "" for file in config.trusted)
+
+
+def _closed(file: FileState) -> Verdict:
+    """What the user may not read, `ssh` may not either."""
+    says = f"`{file.path}` cannot be read by you, so `ssh` knows no server"
+    if file.mine:
+        step = OpenFile(path=file.path, mode=file.mode or 0)
+        fix = Fix(does=step.title[0].lower() + step.title[1:], steps=(step,))
+    else:
+        fix = tell("let your user read it", f"`sudo chown $USER {file.path}`")
+    return wrong(says, CHECK.why, f"mode {file.mode or 0:03o}", fix=fix, failure="known-hosts-unreadable")
+
+
+def _partly_pinned(
+    file: FileState, names: Sequence[str], pinned: Sequence[set[str]], offered: Sequence[str], fix: Fix
+) -> Verdict:
+    """`ssh` asks for a key that it knows; the others are pinned before the server changes its mind."""
+    lacking = [
+        f"of {len(offered)} keys, {len(set(offered) & keys_there)} are known for {name}"
+        for name, keys_there in zip(names, pinned, strict=True)
+    ]
+    why = "`ssh` asks the server for a key that it knows; a client that likes another kind better would ask you"
+    return note("not all host keys of the server are pinned", why, *lacking, fix=None if why_not_written(file) else fix)
+
+
+def _partly_revoked(path: str, text: str, line: knownhosts.Line, taken: str | None) -> Verdict:
+    """A key that is revoked and not taken shuts nobody out; another client may take it."""
+    number = [one.raw for one in knownhosts.lines(text)].index(line.raw) + 1
+    fix = tell(
+        "find out why it was revoked",
+        f"line {number} of `{path}` says that this key must not be trusted: somebody may have stolen it",
+        "if that is over, delete the line; else give the app new host keys, by reinstalling it",
+    )
+    says = f"one of the server's host keys is marked as revoked ({keys.kind_word(line.kind)}); `ssh` takes another one"
+    why = "a client that asks for that one is turned away; and whoever has stolen one key may have the others too"
+    seen = (f"{path} line {number}", *((f"`ssh` takes {keys.fingerprint(taken)}",) if taken else ()))
+    return warn(says, why, *seen, fix=fix, failure="hostkey-revoked-one")
 
 
 def _is_of_another_app(target: Target, line: knownhosts.Line) -> bool:
@@ -254,6 +329,13 @@ def _revoke(scene: Breakable) -> None:
     scene.put_file(path, revoked + (scene.file(path) or ""))
 
 
+def _revoke_one(scene: Breakable) -> None:
+    """Write down that one of the keys must not be trusted: the one that `ssh` likes least."""
+    path = scene.target.places.known_hosts
+    rsa = next(key.public for key in scene.house.host_keys(scene.slug) if key.public.startswith("ssh-rsa "))
+    scene.put_file(path, f"@revoked * {' '.join(rsa.split()[:2])}\n{scene.file(path) or ''}")
+
+
 def _remember_ecdsa(scene: Breakable) -> None:
     """Know the house by a kind of key that this app does not have."""
     names = f"{scene.target.host_key_alias},[{scene.target.ssh_host}]:{scene.app.port}"
@@ -265,11 +347,19 @@ CHECK = Check(
     stage=Stage.IDENTITY,
     title="The server's host keys are pinned",
     why="without them the next connection is a leap of faith, and scripts stop with a question",
-    needs=(Apps, AppLog, Doors, OwnFiles),
+    needs=(Apps, AppLog, Doors, OwnFiles, SshConfig),
     rests_on=("login-works", "right-server", "port-published"),
     judge=judge,
     break_it=break_it,
-    faults={"hostkey-changed": _make_anew, "hostkey-revoked": _revoke, "ecdsa-pin": _remember_ecdsa},
+    faults={
+        "hostkey-changed": _make_anew,
+        "hostkey-revoked": _revoke,
+        "hostkey-revoked-one": _revoke_one,
+        "ecdsa-pin": _remember_ecdsa,
+        "known-hosts-unreadable": lambda scene: scene.put_file(
+            scene.target.places.known_hosts, scene.file(scene.target.places.known_hosts) or "", 0o000
+        ),
+    },
     befalls={"ecdsa-pin": lambda flavour: flavour.allow("sftp") is not None},
 )
 STEPS = (PinHostKeys,)

@@ -460,7 +460,8 @@ def host_key_problem(texts: list[str], name: str, served: list[PublicKey], *, st
     lines = [line for text in texts for line in known_for(text, name)]
     plain = [line for line in lines if not line.marker]
     order = sorted(served, key=lambda key: _PREFERRED.index(key.type) if key.type in _PREFERRED else len(_PREFERRED))
-    known_kinds = {line.type for line in plain}
+    revoked = {line.blob for line in lines if line.marker == "@revoked"}
+    known_kinds = {line.type for line in plain if line.blob not in revoked}
     chosen = next((key for key in order if key.type in known_kinds), order[0])
     if any(line.marker == "@revoked" and line.blob == chosen.blob for line in lines):
         return f"WARNING: REVOKED HOST KEY DETECTED!\nThe {chosen.short} host key for {name} is marked as revoked."
