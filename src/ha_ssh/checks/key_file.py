@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core.errors import Exit, HaSshError
-from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, Alias, MyKey, with_key, with_new_login
-from ha_ssh.core.keys import fingerprint
+from ha_ssh.core.facts import ALWAYS_SO, OF_THE_HOUSE, Alias, Apps, Doors, MyKey, holds_key, with_key, with_new_login
+from ha_ssh.core.keys import fingerprint, mended_form
 from ha_ssh.core.model import (
     Check,
     Facts,
@@ -32,13 +32,14 @@ from ha_ssh.core.model import (
     unknown,
     wrong,
 )
+from ha_ssh.core.open_file import OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ha_ssh.core.model import Breakable
 
-_OTHERS = 0o077
+_OTHERS, _OWN_READ = 0o077, 0o400
 
 _WITHOUT_MODES = re.compile(r"/mnt/[a-z]/")
 """Where Windows' disks are seen from its Linux subsystem: there every file looks open to all, and `chmod` does nothing."""
@@ -203,28 +204,31 @@ class CloseKeyFile:
 
 @dataclass(frozen=True, kw_only=True)
 class MendKeyFile:
-    """Rewrite a private key file with the line ends that OpenSSH takes."""
+    """Rewrite a private key file in the form that OpenSSH takes."""
 
     path: str
 
     id: ClassVar[str] = "mend-key-file"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.KEEP
-    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
 
     @property
     def title(self) -> str:
         """What it does."""
-        return "Give the private key the line ends that OpenSSH takes"
+        return "Give the private key the form that OpenSSH takes"
 
-    def preview(self, _facts: Facts) -> tuple[str, ...]:
-        """The file."""
-        return (f"~ {self.path}: line ends CR LF -> LF, one at the end",)
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """The file, and what changes of it."""
+        before = facts[MyKey].state.before
+        gone = {"mark": "without its byte order mark", "blank": "without the blank lines before the key"}.get(before, "")
+        return (f"~ {self.path}: {gone or 'line ends CR LF -> LF, one at the end'}",)
 
     def after(self, facts: Facts) -> Facts:
-        """The same key, readable for OpenSSH."""
+        """The same key, readable for OpenSSH; a mark keeps our own client from it, too."""
         key = facts[MyKey]
-        return with_new_login(facts.with_(replace(key, state=replace(key.state, crlf=False))))
+        mended = replace(key, state=replace(key.state, crlf=False, before=""))
+        return with_key(facts, mended) if key.state.before else with_new_login(facts.with_(mended))
 
     async def save(self, _home: Home) -> dict[str, Any]:
         """Nothing: what a private key holds is written nowhere else."""
@@ -233,11 +237,11 @@ class MendKeyFile:
     async def do(self, home: Home, _show: Show) -> None:
         """Rewrite the file in one piece."""
         text = (await home.file(self.path)).text or ""
-        await home.write(self.path, text.replace("\r\n", "\n").rstrip("\n") + "\n")
+        await home.write(self.path, mended_form(text))
 
     async def undo(self, _home: Home, _saved: Mapping[str, Any]) -> str | None:
         """The mended file says the same, so it stays."""
-        return f"`{self.path}` keeps its mended line ends"
+        return f"`{self.path}` keeps its mended form"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,35 +292,78 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return note("no key is chosen")
     key = facts[MyKey].state
     if not key.exists:
-        return _missing(want, key)
-    if key.problem == "locked":
+        return _by_agent(facts, key) or _missing(want, key)
+    if key.problem == "locked" and not key.crlf:
         return _locked(facts, key)
-    if key.problem:
+    if key.problem == "unreadable" and key.mine and isinstance(key.mode, int) and not key.mode & _OWN_READ:
+        step = OpenFile(path=key.path, mode=key.mode)
+        says = f"`{key.path}` cannot be read by you"
+        return wrong(says, CHECK.why, f"mode {key.mode:03o}", fix=_by(step), failure="key-unreadable")
+    if key.problem and key.problem != "locked":
         failure, says, way = _PROBLEMS.get(key.problem, _PROBLEMS["broken"])
         fix = tell("choose or repair the key", way.format(path=key.path))
         return wrong(f"`{key.path}` {says}", CHECK.why, key.detail or key.problem, fix=fix, failure=failure)
     if key.crlf:
-        return wrong(
-            f"`{key.path}` has line ends that OpenSSH refuses",
-            "other clients take it; `ssh` says `error in libcrypto`, and then that the login is denied",
-            fix=_by(MendKeyFile(path=key.path)),
-            failure="key-crlf",
-        )
-    if isinstance(key.mode, int) and key.mode & _OTHERS:
+        return _in_another_form(key)
+    if isinstance(key.mode, int) and key.mode & _OTHERS and key.mine:
         return _open_to_others(key, key.mode)
     if isinstance(key.public, str) and isinstance(key.beside, str) and key.beside not in {"", key.public}:
-        return _of_two_keys(key, key.public, key.beside)
+        return _of_two_keys(facts, key, key.public, key.beside)
     return ok(f"the key `{key.path}` is there and yours alone")
+
+
+_FORMS = {
+    "mark": ("begins with an invisible mark (a byte order mark), which OpenSSH refuses", "key-mark"),
+    "text": ("has other lines before the key, which OpenSSH refuses", "key-text"),
+    "blank": ("has blank lines before the key, which OpenSSH refuses", "key-text"),
+    "": ("has line ends that OpenSSH refuses", "key-crlf"),
+}
+"""What a key file has where OpenSSH wants nothing but the key; and which known failure that is."""
+
+
+def _in_another_form(key: KeyState) -> Verdict:
+    """A key that is whole, in a file that OpenSSH does not read; what somebody wrote into it is his to delete."""
+    says, failure = _FORMS[key.before]
+    why = "other clients take it; `ssh` says `error in libcrypto`, and then that the login is denied"
+    fix = _by(MendKeyFile(path=key.path))
+    if key.before == "text":
+        way = f"delete what stands before `-----BEGIN OPENSSH PRIVATE KEY-----` in `{key.path}`"
+        fix = tell("delete those lines", way, "what stands after the key does no harm")
+    return wrong(f"`{key.path}` {says}", why, fix=fix, failure=failure)
+
+
+def _own_login(facts: Facts) -> OwnLogin | None:
+    """Return the login by the user's own `ssh`, where it was tried."""
+    alias = facts.get(Alias) if not facts.comes(Alias) else NotKnown("it is still to come")
+    login = None if isinstance(alias, NotKnown | Later) else alias.login
+    return login if isinstance(login, OwnLogin) else None
+
+
+def _excuses(facts: Facts) -> bool:
+    """Return whether what could not be looked at hangs on nothing but the key."""
+    return not facts.comes(Doors) and isinstance(facts.get(Doors), Doors)
+
+
+def _by_agent(facts: Facts, key: KeyState) -> Verdict | None:
+    """A key whose private half lies in an agent alone opens the door too."""
+    login = _own_login(facts)
+    if not key.beside or login is None or login.code:
+        return None
+    says = f"there is no key file `{key.path}`; `ssh` logs in all the same, so an agent holds the key"
+    why = "ha-ssh itself cannot log in with it, so what a session shows was not looked at"
+    return replace(note(says, why), excuses=_excuses(facts))
 
 
 def _locked(facts: Facts, key: KeyState) -> Verdict:
     """A passphrase that nobody gave is no fault; what the user's own `ssh` can do without it is told."""
-    alias = facts.get(Alias)
-    login = None if isinstance(alias, NotKnown | Later) else alias.login
+    login = _own_login(facts)
     seen: tuple[str, ...] = ()
-    if isinstance(login, OwnLogin):
-        helped = "logs in: an agent holds the key" if login.code == 0 else "does not log in by itself: no agent holds the key"
-        seen = (f"`ssh` {helped}",)
+    if login is not None and login.code == 0:
+        says = f"`{key.path}` has a passphrase that was not given; `ssh` logs in, since an agent holds the key"
+        why = "what a session of ours would show was not looked at: `--passphrase-file FILE` lets it"
+        return replace(note(says, why, failure="key-passphrase"), excuses=_excuses(facts))
+    if login is not None:
+        seen = ("`ssh` does not log in by itself: no agent holds the key",)
     _failure, says, way = _PROBLEMS["locked"]
     fix = tell("give the passphrase", way)
     return unknown(f"`{key.path}` {says}; no login was tried with it", CHECK.why, *seen, fix=fix, failure="key-passphrase")
@@ -333,8 +380,13 @@ def _open_to_others(key: KeyState, mode: int) -> Verdict:
     )
 
 
-def _of_two_keys(key: KeyState, public: str, beside: str) -> Verdict:
-    """OpenSSH offers what the `.pub` file says, and then cannot sign for it."""
+def _of_two_keys(facts: Facts, key: KeyState, public: str, beside: str) -> Verdict:
+    """OpenSSH offers what the `.pub` file says, and then cannot sign for it; the house knows which of the two was there first."""
+    apps = facts.get(Apps)
+    entries = [str(entry) for app in (() if isinstance(apps, NotKnown) else apps.by_slug.values()) for entry in app.serving.keys]
+    known_one, known_other = holds_key(entries, public, None), holds_key(entries, beside, None)
+    if isinstance(apps, NotKnown) or (known_other and not known_one):
+        return _exchanged(key, public, beside, known_other)
     return wrong(
         f"`{key.path}.pub` belongs to another key than `{key.path}`",
         "`ssh` offers the key of the `.pub` file, and the server refuses it; other clients look at the private key alone",
@@ -343,6 +395,24 @@ def _of_two_keys(key: KeyState, public: str, beside: str) -> Verdict:
         fix=_by(WritePublic(path=key.path, public=public)),
         failure="key-pub-other",
     )
+
+
+def _exchanged(key: KeyState, public: str, beside: str, known_other: bool) -> Verdict:
+    """A private key that somebody has put in the place of ours is never authorised by itself."""
+    seen = (f"{key.path}: {fingerprint(public)}", f"{key.path}.pub: {fingerprint(beside)}")
+    if not known_other:
+        says = f"`{key.path}.pub` belongs to another key than `{key.path}`"
+        why = "one of the two files was exchanged; which one, the app's settings would tell, and they could not be read"
+        fix = tell("find out which of the two is yours", f"`ssh-keygen -lf {key.path}` and `ssh-keygen -lf {key.path}.pub`")
+        return wrong(says, why, *seen, fix=fix, failure="key-exchanged")
+    says = f"`{key.path}` was exchanged for another key: the app knows the one of `{key.path}.pub`"
+    why = "a key that the house does not know is not authorised by itself: somebody may have put it there"
+    fix = tell(
+        "put your own key back",
+        f"from a backup, to `{key.path}`; or name the file where it lies now: `--key FILE`",
+        f"if the new one is yours too: `ssh-keygen -yf {key.path} > {key.path}.pub`, then `ha-ssh setup`",
+    )
+    return wrong(says, why, *seen, "the app's settings hold the key of the `.pub` file", fix=fix, failure="key-exchanged")
 
 
 def _move(path: str) -> tuple[str, ...]:
@@ -359,7 +429,7 @@ def _missing(want: Want, key: KeyState) -> Verdict:
     return wrong(f"there is no key `{key.path}` yet", CHECK.why, fix=fix, failure="key-missing")
 
 
-def _by(step: CloseKeyFile | MendKeyFile | WritePublic) -> Fix:
+def _by(step: CloseKeyFile | MendKeyFile | WritePublic | OpenFile) -> Fix:
     return Fix(does=step.title[0].lower() + step.title[1:], steps=(step,))
 
 
@@ -411,11 +481,16 @@ CHECK = Check(
     stage=Stage.COMPUTER,
     title="The private key is there and yours alone",
     why="the key is what opens the door; OpenSSH takes it only from a file that nobody else can read",
-    needs=(MyKey, Alias),
+    needs=(Alias, Apps, Doors, MyKey),
     judge=judge,
     break_it=break_it,
     faults={
         "key-crlf": _to_crlf,
+        "key-mark": lambda scene: _put(scene, f"\ufeff{scene.file(scene.target.identity or '') or ''}"),
+        "key-text": lambda scene: _put(scene, f"my key for the house:\n{scene.file(scene.target.identity or '') or ''}"),
+        "key-unreadable": lambda scene: scene.put_file(
+            scene.target.identity or "", scene.file(scene.target.identity or "") or "", 0o000
+        ),
         "ppk": lambda scene: _put(scene, "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: mine\n"),
         "key-passphrase": _lock,
         "key-public": _swap,

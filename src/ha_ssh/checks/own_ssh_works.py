@@ -346,7 +346,7 @@ def _silent_door(facts: Facts) -> Door | None:
 
 def _is_locked(facts: Facts) -> bool:
     key = facts.get(MyKey)
-    return not isinstance(key, NotKnown) and key.state.problem == "locked"
+    return not isinstance(key, NotKnown) and key.state.problem == "locked" and not key.state.crlf
 
 
 # ------------------------------------------------------------------------------------------------- a look sets it aside

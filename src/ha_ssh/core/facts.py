@@ -165,7 +165,8 @@ class MyKey:
         if at.target.identity is None:
             raise CannotLook("no key is chosen yet", code="no-key-chosen")
         state = await at.reader.key(at.target.identity, at.target.passphrase)
-        return cls(state=state, public=state.public)
+        left = None if state.exists else state.beside or None  # its private half may lie in an agent
+        return cls(state=state, public=state.public or left)
 
     @property
     def usable(self) -> bool:
@@ -863,7 +864,8 @@ class Alias:
 async def _is_locked(at: At) -> bool:
     """Return whether our key waits for its passphrase, so that only the user's `ssh`, by an agent, can log in with it."""
     try:
-        return (await at(MyKey)).state.problem == "locked"
+        state = (await at(MyKey)).state
+        return state.problem == "locked" or (not state.exists and bool(state.beside))
     except CannotLook:
         return False
 

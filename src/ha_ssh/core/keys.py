@@ -612,6 +612,29 @@ def weakness(line: str) -> str | None:
     return f"an RSA key of {bits} bits is too short, 2048 is the least" if bits is not None and bits < 2048 else None
 
 
+_FORM = re.compile(r"(?P<before>.*?)(?P<begin>-----BEGIN OPENSSH PRIVATE KEY-----)(?P<rest>.*)", re.DOTALL)
+_TAKEN = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----\n.*?\n-----END OPENSSH PRIVATE KEY-----\n", re.DOTALL)
+
+
+def form_of(text: str) -> tuple[bool, str]:
+    """Return whether OpenSSH refuses the form of a key file, and what stands before the key (PROTOCOL.key).
+
+    Keys in the older form (PEM) are read by OpenSSL, which forgives line ends and what stands around them.
+    """
+    found = _FORM.match(text)
+    if found is None or _TAKEN.match(text):
+        return False, ""
+    before = found["before"]
+    if not before:
+        return True, ""
+    return True, "mark" if before == "\ufeff" else "text" if before.strip("\ufeff \t\r\n") else "blank"
+
+
+def mended_form(text: str) -> str:
+    """Return a key file in the form that OpenSSH takes."""
+    return text.lstrip("\ufeff \t\r\n").replace("\r\n", "\n").rstrip("\n") + "\n"
+
+
 def printable(text: str) -> str:
     """Return the text with every sign that a terminal could obey shown as an escape."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

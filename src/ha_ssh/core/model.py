@@ -385,6 +385,8 @@ class Verdict:
     """The check that explains it, where the evidence itself shows that; only one that comes before it."""
     apart_from: frozenset[str] = frozenset()
     """Checks that it rests on and that cannot explain it, as the evidence shows."""
+    excuses: bool = False
+    """True of a note where what rests on it cannot be looked at either, and is no fault."""
 
 
 def ok(says: str, *evidence: str) -> Verdict:
@@ -689,7 +691,12 @@ class KeyState:
     encrypted: bool = False
     unlocked: bool = True
     mode: int | None = None
+    mine: bool = True
+    """True where the file is the user's own; OpenSSH minds the mode of no other."""
     crlf: bool = False
+    """True where the key is whole, and written in a form that OpenSSH refuses."""
+    before: str = ""
+    """What stands before it in the file, where OpenSSH wants nothing there: `mark` (a byte order mark), `blank` or `text`."""
     beside: str | None = None
     """The key in the `.pub` file beside it, as `type base64`: empty where that holds none, `None` where there is no such file."""
     problem: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ha_ssh.core.facts import OF_THE_HOUSE, Alias, MyKey, OwnFiles, SshConfig
+from ha_ssh.core.facts import ALWAYS_SO, Alias, Doors, MyKey, OwnFiles, SshConfig
 from ha_ssh.core.model import Facts, Home, IfFailed, Later, Show
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class OpenFile:
     id: ClassVar[str] = "open-file"
     version: ClassVar[int] = 1
     if_failed: ClassVar[IfFailed] = IfFailed.KEEP
-    keeps: ClassVar[frozenset[type[Any]]] = OF_THE_HOUSE
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
 
     @property
     def title(self) -> str:
@@ -45,7 +45,7 @@ class OpenFile:
     def after(self, facts: Facts) -> Facts:
         """What the file holds, and what follows from it, is for the next look."""
         later = Later(f"what `{self.path}` holds")
-        for kind in (OwnFiles, SshConfig, MyKey):
+        for kind in (MyKey, Doors) if self.path == facts.target.identity else (OwnFiles, SshConfig):
             facts = facts.without(kind, later)
         return facts.without(Alias, later) if facts.target.alias else facts
 

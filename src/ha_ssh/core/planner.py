@@ -84,6 +84,11 @@ def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding
             if verdict.level is Level.UNKNOWN and because is None:
                 because = next((met[code] for code in codes if code in met), None)
             met = dict.fromkeys(codes, because or check.id) | met
+        if verdict.level is Level.UNKNOWN and because is None:
+            resting = (findings[other] for other in check.rests_on if other in findings)
+            excuse = next((root for root in resting if root.verdict.excuses), None)
+            if excuse is not None:
+                verdict, because = replace(verdict, level=Level.NOTE, excuses=True), excuse.because or excuse.id
         findings[check.id] = Finding(check=check, verdict=verdict, because=because)
     return tuple(findings.values())
 

@@ -808,12 +808,17 @@ class MemoryHome:
                 continue
             node = self.computer.files.get(self.computer.real(path))
             if node is None:
+                if (beside := self._beside(path)) and beside in self.computer.agent:
+                    named.append(beside)  # the public half names the key that the agent holds
+                continue
+            if not node.mode & 0o400:
+                complaints.append(f'Load key "{path}": Permission denied')
                 continue
             if node.mode & 0o077:
                 complaints.append(f"Permissions 0{node.mode:o} for '{path}' are too open.\nLoad key \"{path}\": bad permissions")
                 continue
             opened = _open_private(node.text, passphrase)
-            if opened is None or "\r" in node.text or not node.text.endswith("\n"):
+            if opened is None or not node.text.startswith(f"{_BEGIN}\n") or f"\n{_END}\n" not in node.text:
                 complaints.append(f'Load key "{path}": error in libcrypto')
             elif not opened.opens and opened.public not in self.computer.agent:
                 complaints.append(f'Load key "{path}": incorrect passphrase supplied to decrypt private key')
@@ -874,12 +879,15 @@ class MemoryHome:
         state = KeyState(path=path, exists=True, unlocked=False, mode=there.mode, beside=self._beside(path))
         if there.text is None:
             return replace(state, problem="unreadable", detail=there.problem or f"it is a {there.kind}")
-        state = replace(state, crlf="\r" in there.text or not there.text.endswith("\n"))
+        refused = not there.text.startswith(f"{_BEGIN}\n") or f"\n{_END}\n" not in there.text
+        before = there.text.partition(_BEGIN)[0]
+        what = "mark" if before == "\ufeff" else "text" if before.strip() else "blank" if before else ""
+        state = replace(state, crlf=refused, before=what)
         beside = self.computer.text(f"{path}.pub") or ""
         secret = None if passphrase is None else (await self.recall(passphrase)).reveal()
         opened = _open_private(there.text, secret)
         if opened is None:
-            return replace(state, **_no_private_key(there.text))
+            return replace(state, crlf=False, before="", **_no_private_key(there.text))
         comment = beside.split(None, 2)[2].strip() if beside.startswith(f"{opened.public} ") else ""
         state = replace(state, public=opened.public, comment=comment, encrypted=opened.encrypted)
         if opened.opens:
