@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 from typing import TYPE_CHECKING
 
@@ -45,3 +46,12 @@ def test_a_folder_that_cannot_be_written_stops_no_run(tmp_path: Path) -> None:
     with kept(str(tmp_path / "state" / "ha-ssh.log")):
         DIARY.info("heard by nobody")
     assert (tmp_path / "state").read_text() == "a file, no folder"
+
+
+def test_one_that_could_not_be_begun_leaves_nothing_for_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "ha-ssh.log"
+    path.mkdir()
+    before = len(logging._handlerList)  # type: ignore[attr-defined]
+    with kept(str(path)):
+        DIARY.info("heard by nobody")
+    assert len(logging._handlerList) == before  # type: ignore[attr-defined]

@@ -248,3 +248,23 @@ def test_one_run_at_a_time_and_a_killed_one_lets_go(tmp_path):
         assert Path(path).read_text() == f"{os.getpid()}\n"
     with files.lock(path):
         pass
+
+
+def test_what_may_not_be_read_is_not_called_what_may_not_be_changed(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_text("x")
+    path.chmod(0o000)
+
+    def refuse(_self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    state = files.read(str(path))
+    assert (state.text, state.problem, state.closed, state.mine) == (None, "cannot be read by you", True, True)
+
+
+def test_a_pipe_is_looked_at_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    state = files.read(str(tmp_path / "pipe"))
+    assert state.is_pipe
+    assert not files.read(os.devnull).is_pipe

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import threading
+from pathlib import Path
 from types import ModuleType
 
 import keyring
@@ -174,3 +175,30 @@ def test_a_file_that_others_may_read_becomes_private_again(tmp_path, warnings):
     vault(tmp_path, warnings, keyring=False).keep("a", SECRET)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text())["secrets"] == {"b": "x", "a": "correct horse"}
+
+
+def test_a_file_that_others_may_read_is_said_once(tmp_path, warnings):
+    path = tmp_path / "state" / "secrets.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema": 1, "secrets": {"b": "x"}}))
+    path.chmod(0o644)
+    ours = vault(tmp_path, warnings, keyring=False)
+    assert [ours.recall(SecretRef("b")).reveal() for _ in range(2)] == ["x", "x"]
+    assert len(warnings) == 1
+    assert f"chmod 600 {path}" in warnings[0]
+
+
+def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path, warnings, monkeypatch):
+    path = tmp_path / "state" / "secrets.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema": 1, "secrets": {"b": "x"}}))
+
+    def refuse(_self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(HaSshError) as caught:
+        vault(tmp_path, warnings, keyring=False).recall(SecretRef("b"))
+    assert caught.value.code == "vault-unreadable"
+    assert "move it away" not in str(caught.value.hints)
+    assert f"chmod u+rw {path}" in str(caught.value.hints)

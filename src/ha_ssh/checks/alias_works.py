@@ -238,11 +238,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if theirs and not files.block.exists:
         fix = tell("choose another alias", f"`--alias NAME`: `{alias}` is your own, in `{files.config.path}` line {theirs[0]}")
         return wrong(f"the alias `{alias}` is taken by your own `Host {alias}`", CHECK.why, fix=fix, failure="alias-taken")
-    if hindrance := why_not_written(files.config):
-        fix = tell(
-            "make it a file that can be written, or go without", way_to_write(files.config), "without an alias: `--no-alias`"
-        )
-        seen = f"`{files.config.path}` {hindrance}"
+    odd = next((file for file in (files.config, files.block) if why_not_written(file)), None)
+    if odd is not None:
+        fix = tell("make it a file that can be written, or go without", way_to_write(odd), "without an alias: `--no-alias`")
+        seen = f"`{odd.path}` {why_not_written(odd)}"
         return wrong("the alias cannot be written", CHECK.why, seen, fix=fix, failure="cfg-read-only")
     then = f"write the alias `{alias}`: `{block_path(facts.target)}`, and one `Include` line in `{files.config.path}`"
     known(facts[Doors].of(app).proof, then)
@@ -391,7 +390,7 @@ CHECK = Check(
     title="The alias leads to the app",
     why="`ssh ha` is all that anybody should have to remember",
     needs=(Alias, Apps, Computer, Doors, OwnFiles, SshConfig),
-    rests_on=("right-server", "login-name", "port-published", "own-config", "name-resolves"),
+    rests_on=("ssh-folder", "right-server", "login-name", "port-published", "own-config", "name-resolves"),
     judge=judge,
     break_it=break_it,
     faults={

@@ -482,6 +482,7 @@ CHECK = Check(
     title="The private key is there and yours alone",
     why="the key is what opens the door; OpenSSH takes it only from a file that nobody else can read",
     needs=(Alias, Apps, Doors, MyKey),
+    rests_on=("ssh-folder",),
     judge=judge,
     break_it=break_it,
     faults={

@@ -147,7 +147,7 @@ def _with_file(facts: Facts, path: str, changed: Callable[[FileState], FileState
     new = {name: changed(state) for name in ("config", "block") if (state := getattr(files, name)).path == path}
     later = Later("what `ssh` makes of its configuration")
     facts = facts.with_(replace(files, **new), SshConfig(complaint=later))
-    return facts.without(Alias, later) if facts.target.alias else facts
+    return facts.without(Alias, Later("where the alias then leads")) if facts.target.alias else facts
 
 
 def _file(files: OwnFiles, path: str) -> FileState:
@@ -327,7 +327,7 @@ def _in_circles(facts: Facts, complaint: str) -> Verdict:
 
 def _not_its_own(facts: Facts, path: str, complaint: str) -> Verdict:
     """OpenSSH takes no configuration that another user could have written."""
-    says = f"`ssh` refuses `{path}`, since others may write it"
+    says = f"`ssh` refuses `{path}`, since others may write it, or own it"
     if _WINDOWS.match(path):
         user = "%USERNAME%"
         fix = tell(
@@ -340,13 +340,21 @@ def _not_its_own(facts: Facts, path: str, complaint: str) -> Verdict:
     ours = [one for one in (files.config, files.block) if path in {one.path, one.real_path}]
     if ours and ours[0].mode is not None and ours[0].mode & _OTHERS_WRITE:
         step = CloseConfig(path=ours[0].path)
+        says = f"`ssh` refuses `{path}`, since others may write it"
         evidence = f"mode {oct(ours[0].mode)[2:]}"
         return wrong(says, CHECK.why, complaint, evidence, fix=Fix(does=f"close `{path}`", steps=(step,)), failure="cfg-mode")
-    fix = tell(
-        "make the file yours alone",
-        f"`ls -l {path}` shows whose it is and who may write it",
-        f"`chmod go-w {path}`; if it is not yours: `sudo chown $USER {path}`",
-    )
+    known_file = next((one for one in (*ours, *facts[SshConfig].files) if path in {one.path, one.real_path}), None)
+    if path.startswith("/etc/"):
+        fix = tell("close it to others", f"`sudo chown root {path}; sudo chmod go-w {path}`: it is the system's, not yours")
+    elif known_file is not None and not known_file.mine:
+        says = f"`ssh` refuses `{path}`, since it belongs to another user"
+        fix = tell("make it yours", f"`sudo chown $USER {path}`")
+    else:
+        fix = tell(
+            "make the file yours alone",
+            f"`ls -l {path}` shows whose it is and who may write it",
+            f"`chmod go-w {path}`; if it is not yours: `sudo chown $USER {path}`",
+        )
     return wrong(says, CHECK.why, complaint, fix=fix, failure="cfg-mode")
 
 
@@ -386,7 +394,10 @@ CHECK = Check(
     title="`ssh` can read its configuration",
     why="one line that `ssh` does not take, or one file that others may write, makes every `ssh` fail, wherever it goes",
     needs=(Alias, Computer, OwnFiles, SshConfig),
-    rests_on=("ssh-client",),
+    rests_on=(
+        "ssh-folder",
+        "ssh-client",
+    ),
     judge=judge,
     break_it=break_it,
     faults={

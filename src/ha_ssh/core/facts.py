@@ -61,8 +61,8 @@ class Unfinished:
 
     @classmethod
     async def look(cls, at: At) -> Self:
-        """Read the journal."""
-        return cls(runs=tuple(run for run in at.journal.runs() if run.state == "open"))
+        """Read the journal; the run that this very process is in was not cut off."""
+        return cls(runs=tuple(run for run in at.journal.runs() if run.state == "open" and run.id not in at.journal.ours))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +112,18 @@ class OwnFiles:
     known_hosts: FileState
     block: FileState
     """Our own file for this house."""
+    folder: FileState = field(default=FileState(path=""), compare=False)
+    """The folder in which they lie."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
-        """Read the three files."""
+        """Read the three files, and look at their folder."""
         places = at.target.places
         return cls(
             config=await at.reader.file(places.config),
             known_hosts=await at.reader.file(places.known_hosts),
             block=await at.reader.file(block_path(at.target)),
+            folder=await at.reader.file(places.ssh_dir),
         )
 
 
@@ -137,13 +140,21 @@ def why_not_written(file: FileState) -> str:
     if file.problem:
         return file.problem
     odd = {"folder": "is a folder, not a file", "other": "is no plain file"}.get(file.kind, "")
-    return odd or ("" if file.writable else "is read-only")
+    return odd or ("" if file.writable else "is read-only" if file.exists else "cannot be made there")
 
 
 def way_to_write(file: FileState) -> str:
     """Return what a person can do about it."""
+    if file.kind == "other" and file.mode is None:
+        return f"let your user look into the folder of `{file.path}`: `chmod u+rwx` it"
     if file.kind in {"folder", "other"}:
         return f"move it away: `mv {file.path} {file.path}.old`"
+    if file.kind == "link" and file.mode is None:
+        return f"`ls -l {file.path}` shows where the link leads: put the file there, or delete the link"
+    if file.closed:
+        return f"`chmod u+rw {file.path}`" if file.mine else f"`sudo chown $USER {file.path}`: it is another user's"
+    if not file.exists:
+        return f"let your user write in the folder of `{file.path}`"
     return f"let your user write `{file.path}`"
 
 

@@ -669,6 +669,11 @@ class FileState:
         return self.kind != "missing"
 
     @property
+    def is_folder(self) -> bool:
+        """True for a folder."""
+        return self.kind == "folder"
+
+    @property
     def closed(self) -> bool:
         """True for a plain file that is there and that the user may not read."""
         return self.kind in {"file", "link"} and self.text is None and self.mode is not None
@@ -1215,6 +1220,11 @@ class JournalRun:
 
 class Journal(Protocol):
     """The undo journal: every method has reached the disk when it returns."""
+
+    @property
+    def ours(self) -> frozenset[str]:
+        """The runs that this very process has written into."""
+        ...
 
     def begin(self, command: str, house: str, target: dict[str, Any]) -> str:
         """Open a run; returns its id."""

@@ -45,7 +45,8 @@ class OpenFile:
     def after(self, facts: Facts) -> Facts:
         """What the file holds, and what follows from it, is for the next look."""
         later = Later(f"what `{self.path}` holds")
-        for kind in (MyKey, Doors) if self.path == facts.target.identity else (OwnFiles, SshConfig):
+        is_key = self.path == facts.target.identity
+        for kind in (*((MyKey, Doors) if is_key or self.folder else ()), *(() if is_key else (OwnFiles, SshConfig))):
             facts = facts.without(kind, later)
         return facts.without(Alias, later) if facts.target.alias else facts
 

@@ -251,6 +251,7 @@ class MemoryJournal:
     """The undo journal of a process on a computer; a process that was killed writes no more."""
 
     def __init__(self, computer: Computer, *, date: Callable[[], str], alive: Callable[[], None] = lambda: None) -> None:
+        self.ours: frozenset[str] = frozenset()
         self._runs = computer.journal
         self._date = date
         self._alive = alive
@@ -261,11 +262,13 @@ class MemoryJournal:
         run = f"{len(self._runs) + 1:04d}"
         head = {"command": command, "house": house, "started": self._date(), "state": "open", "target": target}
         self._runs[run] = _plain(head) | {"entries": []}
+        self.ours |= {run}
         return run
 
     def entry(self, run: str, entry: JournalEntry) -> int:
         """Write a change down before it is made; returns its index."""
         self._alive()
+        self.ours |= {run}
         entries: list[Any] = self._runs[run]["entries"]
         entries.append(_plain(asdict(entry)))
         return len(entries) - 1
@@ -423,6 +426,7 @@ class MemoryHome:
     ) -> None:
         self.house = house
         self.computer = Computer() if computer is None else computer
+        self._journal: MemoryJournal | None = None
         self.places = self.computer.places if places is None else places
         self.token = house.admin_token if token is None else token
         self.injury = injury
@@ -449,7 +453,9 @@ class MemoryHome:
     @property
     def journal(self) -> MemoryJournal:
         """The journal of this computer, as this process writes it."""
-        return MemoryJournal(self.computer, date=self.clock.date, alive=self._alive)
+        if self._journal is None:
+            self._journal = MemoryJournal(self.computer, date=self.clock.date, alive=self._alive)
+        return self._journal
 
     def fresh(self, *, injury: Injury | None = None) -> MemoryHome:
         """A new process on the same computer and house."""

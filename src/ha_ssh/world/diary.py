@@ -23,8 +23,8 @@ class _Private(logging.Handler):
     """Appends to a file that only its owner can read; one that cannot be written stops no run."""
 
     def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # first: `logging` keeps whoever was begun
         super().__init__()
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:

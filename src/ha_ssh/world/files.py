@@ -55,7 +55,8 @@ def read(path: str) -> FileState:
         return FileState(path=path, kind="link", real_path=real, writable=False, problem=_words(error, reading=True))
     mode = stat.S_IMODE(there.st_mode)
     if stat.S_ISDIR(there.st_mode):
-        return FileState(path=path, kind="folder", mode=mode, real_path=real, writable=False)
+        shut = None if _may(real, os.R_OK | os.X_OK) else "cannot be looked into by you"
+        return FileState(path=path, kind="folder", mode=mode, real_path=real, writable=False, problem=shut, mine=_is_mine(there))
     if not stat.S_ISREG(there.st_mode):
         problem = PIPE if stat.S_ISFIFO(there.st_mode) else None
         return FileState(path=path, kind="other", mode=mode, real_path=real, writable=False, problem=problem)
@@ -271,6 +272,11 @@ def _may_create(path: str) -> bool:
     while not above.exists() and above != above.parent:
         above = above.parent
     return above.is_dir() and os.access(above, os.W_OK)
+
+
+def _may(path: str, what: int) -> bool:
+    """Say whether we may do something, as whoever we act for."""
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _is_mine(there: os.stat_result) -> bool:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 PROFILE = "HA_SSH_PROFILE"
 """The environment variable that names a folder for everything: SSH files, houses, journal, secrets."""
 SCHEMA = 1
+_LAST_PORT = 65535
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TWICE = re.compile(r'found duplicate key "([^"]*)"')
 _NEWER = "was written by a newer version of ha-ssh"
 _UPDATE = "update ha-ssh: the file is as it should be"
 
@@ -213,13 +215,19 @@ def load(path: str) -> Houses:
 
     state = files.read(path)
     if state.exists and state.text is None:
-        raise UsageError("houses-unreadable", f"`{path}` {state.problem or 'is no file'}")
+        way = f"`chmod u+rw {path}`" if state.mine else f"it is another user's: `sudo chown $USER {path}`"
+        raise UsageError("houses-unreadable", f"`{path}` {state.problem or 'is no file'}", *([way] if state.closed else []))
     try:
         document = _yaml().load(state.text or "")
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         what = error.problem if isinstance(error, MarkedYAMLError) else "is no YAML"
-        raise _bad(path, mark.line if mark else None, what or "is no YAML") from None
+        twice = _TWICE.match(what or "")
+        raise _bad(
+            path,
+            mark.line if mark else None,
+            f"`{twice[1]}` is a duplicate: it stands above already" if twice else what or "is no YAML",
+        ) from None
     if document is None:
         document = CommentedMap()
     if not isinstance(document, CommentedMap):
@@ -262,6 +270,13 @@ class _Reading:
             return bool(value)
         raise self.bad(above, name, f"must be {_KINDS[kind]}")
 
+    def port(self, above: Any) -> int | None:
+        """Return a port that there is."""
+        value: int | None = self.value(above, "port", int)
+        if value is not None and not 1 <= value <= _LAST_PORT:
+            raise self.bad(above, "port", f"must be from 1 to {_LAST_PORT}")
+        return value
+
     def bad(self, above: Any, name: str, what: str, *hints: str) -> UsageError:
         line = above.lc.data[name][0] if name in above.lc.data else None
         return _bad(self.path, line, f"`{name}` {what}", *hints)
@@ -288,7 +303,7 @@ def _read_house(read: _Reading, kept: Any, name: Any) -> House:
         id=read.value(entry, "id", str),
         trust=Trust(ca_file=read.value(tls, "ca_file", str), fingerprint=read.value(tls, "fingerprint", str)),
         ssh_host=read.value(ssh, "host", str),
-        ssh_port=read.value(ssh, "port", int),
+        ssh_port=read.port(ssh),
         user=read.value(ssh, "user", str),
         known_as=read.value(ssh, "known_as", str),
         app=read.value(entry, "app", str),
@@ -313,7 +328,7 @@ def _read_want(read: _Reading, entry: Any, stored: Any) -> Want:
         elif issubclass(kind, Enum):
             values[name] = _word(read, stored, name, kind)
         else:
-            values[name] = read.value(stored, name, kind)
+            values[name] = read.port(stored) if name == "port" else read.value(stored, name, kind)
     return Want(schema=WANT_SCHEMA, **values)
 
 

@@ -38,6 +38,12 @@ class FileJournal:
     def __init__(self, folder: str, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
+        self._ours: set[str] = set()
+
+    @property
+    def ours(self) -> frozenset[str]:
+        """The runs that this very process has written into."""
+        return frozenset(self._ours)
 
     def begin(self, command: str, house: str, target: dict[str, Any]) -> str:
         """Open a run; returns its number."""
@@ -53,6 +59,7 @@ class FileJournal:
                 if error.code != "file-exists":
                     raise
             else:
+                self._ours.add(run)
                 return run
 
     def entry(self, run: str, entry: JournalEntry) -> int:
@@ -91,6 +98,7 @@ class FileJournal:
         return sorted((name.stem for name in names if name.suffix == ".jsonl" and name.stem.isdecimal()), key=int)
 
     def _add(self, run: str, what: dict[str, Any]) -> None:
+        self._ours.add(run)
         cut_short = not self._text(run).endswith("\n")
         files.append(self._path(run), "\n" * cut_short + _line(what))
 

@@ -15,6 +15,8 @@ from ha_ssh.world import files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ha_ssh.core.model import FileState
+
 T = TypeVar("T")
 
 SERVICE = "ha-ssh"
@@ -31,6 +33,7 @@ class Vault:
         self._warn = warn
         self._patience = patience
         self._held: dict[str, Secret] = {}
+        self._minded = False
 
     def hold(self, name: str, secret: Secret) -> SecretRef:
         """Hold a secret in memory, for this process alone."""
@@ -91,6 +94,10 @@ class Vault:
         state = files.read(self._path)
         if not state.exists:
             return {}
+        if state.text is None:
+            way = f"`chmod u+rw {self._path}`" if state.mine else f"it is another user's: `sudo chown $USER {self._path}`"
+            raise HaSshError("vault-unreadable", f"the secrets in `{self._path}` {state.problem or 'cannot be read'}", way)
+        self._mind_others(state)
         try:
             kept = json.loads(state.text or "")["secrets"]
             return {str(name): str(text) for name, text in kept.items()}
@@ -98,6 +105,12 @@ class Vault:
             raise HaSshError(
                 "vault-broken", f"`{self._path}` is no file of secrets", "move it away; ha-ssh then asks for them again"
             ) from None
+
+    def _mind_others(self, state: FileState) -> None:
+        """Say once that others can read the file; the next secret that is put into it closes it."""
+        if state.mode is not None and state.mode & 0o077 and not self._minded and not files.WINDOWS:
+            self._minded = True
+            self._warn(f"others can read the secrets in `{self._path}` (mode {state.mode:03o}): `chmod 600 {self._path}`")
 
     def _put_in_file(self, name: str, secret: Secret | None) -> None:
         kept = self._file()
