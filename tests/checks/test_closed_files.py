@@ -101,3 +101,15 @@ def test_a_run_in_two_rounds_is_not_cut_off_by_itself() -> None:
     assert [one.id for one in bad(diagnose(world))] == ["unfinished-run"], "another process sees it"
     home.journal.close(run, "closed")
     assert engine.well(diagnose(world))
+
+
+def test_what_a_closed_key_opens_waits_for_the_next_look() -> None:
+    world = healthy("a0d7b954_ssh")
+    stage = world.stage()
+    by_id = {one.id: one for one in EVERY}
+    by_id["key-file"].faults["key-unreadable"](stage)
+    by_id["port-published"].break_it(stage)  # type: ignore[misc] # it has one
+    world.house.settle()
+    done = in_loop(world.setup())
+    assert done.error is None, done.error
+    assert engine.well(done.findings), [(one.id, one.verdict.says) for one in bad(done.findings)]

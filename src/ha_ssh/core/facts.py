@@ -900,6 +900,8 @@ def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
     log = facts.get(AppLog)
     if isinstance(log, AppLog):
         facts = facts.with_(AppLog(lines={**log.lines, slug: Later("the app's log")}))  # type: ignore[dict-item] # of a plan
+    if facts.comes(Doors):
+        return with_new_login(facts)  # what a connection meets is open already
     doors = facts.get(Doors)
     by_slug = dict(doors.by_slug) if isinstance(doors, Doors) else {}
     old = by_slug.pop(slug, None)
@@ -935,7 +937,7 @@ def with_key(facts: Facts, key: MyKey) -> Facts:
 
 def with_new_login(facts: Facts) -> Facts:
     """Return the facts with the outcome of the alias's login open again."""
-    if facts.comes(Alias):
+    if facts.comes(Alias) or facts.comes(OwnFiles):
         return facts
     alias, files = facts.get(Alias), facts.get(OwnFiles)
     if isinstance(alias, Alias) and isinstance(files, OwnFiles) and files.block.exists:

@@ -223,11 +223,8 @@ def load(path: str) -> Houses:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         what = error.problem if isinstance(error, MarkedYAMLError) else "is no YAML"
         twice = _TWICE.match(what or "")
-        raise _bad(
-            path,
-            mark.line if mark else None,
-            f"`{twice[1]}` is a duplicate: it stands above already" if twice else what or "is no YAML",
-        ) from None
+        said = f"`{twice[1]}` is a duplicate: it stands above already" if twice else what
+        raise _bad(path, mark.line if mark else None, said or "is no YAML") from None
     if document is None:
         document = CommentedMap()
     if not isinstance(document, CommentedMap):
