@@ -355,3 +355,31 @@ async def test_an_include_line_that_another_block_swallowed_is_told_and_moved(tm
         assert "work.example" not in str(told)
         assert not bad((await real.run()).findings)
         assert real.config.read_text() == f"{first}Host work\n    HostName work.example\n"
+
+
+ADVISED = (
+    "KnownHostsCommand /bin/false",
+    "UserKnownHostsFile /dev/null",
+    "AddressFamily inet6",
+    "PreferredAuthentications password",
+    "PubkeyAuthentication no",
+    "RemoteCommand sleep 30",
+    "SessionType none",
+    "ForkAfterAuthentication yes",
+    "ControlMaster auto\n    ControlPath /no/such/folder/%C",
+    "ExitOnForwardFailure yes\n    DynamicForward /no/such/folder/socket",
+)
+
+
+@needs_sshd
+@pytest.mark.parametrize("line", ADVISED)
+async def test_what_is_advised_helps(tmp_path: Path, line: str) -> None:
+    async with real_house(tmp_path) as real:
+        real.config.write_text(f"Host *\n    {line}\n{real.config.read_text()}")
+        verdict = (await real.findings())["own-ssh-works"].verdict
+        assert verdict.fix is not None
+        back = re.search(r"block of your own with `(.+)`", verdict.fix.instructions[1])
+        assert back is not None, verdict.fix
+        real.config.write_text(f"Host ha\n    {back[1]}\n{real.config.read_text()}")
+        assert [one for one in roots(await real.findings()) if one[0] != "forwards"] == []
+        assert await ends(real) == 0

@@ -9,7 +9,7 @@ import pytest
 from checks.scenes import EVERY, Scene, bad, break_by, diagnose, healthy, repair, scenes_of
 from ha_ssh.core import planner
 from ha_ssh.core.facts import Alias, MyKey, SshConfig
-from ha_ssh.core.model import Check, Consent, Level, OwnLogin, Verdict
+from ha_ssh.core.model import Check, Consent, FileState, Level, OwnLogin, Verdict
 from laws.worlds import World, in_loop
 
 OURS = (
@@ -236,3 +236,43 @@ def test_a_forward_of_ones_own_does_not_hide_ours() -> None:
     resolved = {**alias.resolved, "localforward": both[0]}
     facts = facts.with_(replace(alias, resolved=resolved), replace(ssh, said={**ssh.said, "localforward": both}))
     assert planner.judge(check("alias-works"), replace(world.want, tunnels=True), facts).level is Level.OK
+
+
+def test_a_file_of_the_system_is_never_given_to_the_user() -> None:
+    complaint = "Bad owner or permissions on /etc/ssh/ssh_config.d/work.conf"
+    verdict = judged(healthy("core_ssh"), "own-config", SshConfig(complaint=complaint))
+    assert verdict.failure == "cfg-mode"
+    assert "chown root" in str(verdict.fix)
+    assert "$USER" not in str(verdict.fix)
+
+
+def test_a_setting_of_the_system_is_named_with_its_file_and_line() -> None:
+    world = healthy("core_ssh")
+    facts = in_loop(world.look())
+    path = "/etc/ssh/ssh_config.d/work.conf"
+    file = FileState(path=path, kind="file", text="# work\nHost *\n    PubkeyAuthentication no\n")
+    config = replace(facts[SshConfig], said={**facts[SshConfig].said, "pubkeyauthentication": ("false",)}, files=(file,))
+    alias = replace(facts[Alias], login=OwnLogin(code=255, err="root@house: Permission denied (publickey)."))
+    verdict = planner.judge(check("own-ssh-works"), world.want, facts.with_(alias, config))
+    assert verdict.failure == "pubkey-off"
+    assert verdict.fix is not None
+    assert f"line 3 of `{path}`" in verdict.fix.instructions[0]
+    assert "PubkeyAuthentication yes" in verdict.fix.instructions[1]
+
+
+def test_without_a_choice_of_ones_own_it_is_one_of_the_two_that_is_too_old() -> None:
+    world = healthy("a0d7b954_ssh")
+    facts = in_loop(world.look())
+    words = "Unable to negotiate with 192.168.1.20 port 2222: no matching key exchange method found. Their offer: x"
+    alias = replace(facts[Alias], login=OwnLogin(code=255, err=words))
+    verdict = planner.judge(check("own-ssh-works"), world.want, facts.with_(alias))
+    assert verdict.failure == "kex-none"
+    assert "no part in it" in verdict.says
+    assert verdict.fix is not None
+    assert verdict.fix.offered
+    path = world.computer.places.config
+    world.computer.put(path, f"{world.computer.text(path)}Ciphers aes128-cbc\n")
+    other = in_loop(world.look())
+    other = other.with_(replace(other[Alias], login=OwnLogin(code=255, err=words)))
+    again = planner.judge(check("own-ssh-works"), world.want, other)
+    assert again.failure == "kex-none", "the ciphers are not what they cannot agree on"

@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,14 @@ def test_nothing_costly_is_loaded():
     costly = "asyncssh cryptography keyring ruamel aiohttp platformdirs"
     script += f"assert not set('{costly}'.split()) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+async def test_the_files_that_are_read_are_named_in_their_order(tmp_path, places):
+    other = tmp_path / "other"
+    put(str(other), "Host x\n")
+    put(places.config, f"Include {other}\nHost ha\n  Port 99\n")
+    said = await OwnSsh(places).resolve("ha")
+    assert said.files == (places.config, str(other))
+    assert said["port"] == ("99",)
+    system = await OwnSsh(replace(places, portable=False)).resolve("ha")
+    assert text_of("/etc/ssh/ssh_config") is None or "/etc/ssh/ssh_config" in system.files

@@ -154,7 +154,7 @@ _SETTINGS = (
         "cfg-known-hosts",
         "looks for host keys in another file than the one in which they are pinned",
         rf"{_NOT_KNOWN}|HOST IDENTIFICATION HAS CHANGED",
-        "UserKnownHostsFile ~/.ssh/known_hosts",
+        "UserKnownHostsFile {known_hosts}",
     ),
 )
 """What the user's own settings can do to the login; the first that fits counts."""
@@ -562,7 +562,8 @@ def _correct(facts: Facts, row: _Setting, value: str, *more: str) -> Fix:
         for line in sshconfig.setting(file.text or "", row.keyword, alias, value)
     ]
     named = [(file, line) for file, line, exact in found if exact] or [(file, line) for file, line, _ in found]
-    back = f"or before that: a `Host {alias}` block of your own with `{row.back}`" if row.back and alias else ""
+    back = row.back.replace("{known_hosts}", facts.target.places.known_hosts)
+    back = f"or before that: a `Host {alias}` block of your own with `{back}`" if back and alias else ""
     where = f"{_where(named, alias)}: let it hold for other hosts only"
     return tell("correct your configuration", *filter(None, (where, back, *more)))
 

@@ -869,7 +869,8 @@ class Alias:
         identity = at.target.identity if name == at.target.ssh_url else None
         said = config.said if name == at.target.alias or config.untold else None
         login = await at.reader.own_login(name, at.target.passphrase, identity=identity, said=said)
-        return cls(name=name, resolved=resolved, login=login, aside=await at.reader.set_aside(config.said))
+        aside = await at.reader.set_aside(config.said) if login.code == 0 else ()
+        return cls(name=name, resolved=resolved, login=login, aside=aside)
 
 
 async def _is_locked(at: At) -> bool:

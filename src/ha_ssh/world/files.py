@@ -152,6 +152,10 @@ def folder(path: str) -> tuple[str, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
+        if error.errno in _UNREAD:
+            raise HaSshError(
+                "not-readable", f"the folder `{path}` {_words(error, reading=True)}", f"`chmod u+rwx {path}`"
+            ) from error
         raise _trouble(path, error) from error
 
 
