@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,3 +114,20 @@ def test_a_key_that_an_agent_holds_is_no_fault(gone: bool) -> None:
     assert not repair(world).steps
     world.computer.agent = []
     assert bad(diagnose(world))[0].id == "key-file"
+
+
+@needs_sshd
+async def test_an_alias_with_the_key_that_was_moved_hangs_on_the_key(tmp_path: Path) -> None:
+    async with real_house(tmp_path) as real:
+        moved, block = tmp_path / "id", next(real.config.parent.glob("*/home.conf"))
+        block.write_text(block.read_text().replace(str(real.key), str(moved)))
+        real.key.rename(moved)
+        real.key.with_suffix(".pub").rename(tmp_path / "id.pub")
+        real.want = replace(real.want, make_key=None)
+        assert await ends(real) == 0
+        found = await real.findings()
+        assert roots(found) == [("key-file", "key-missing")]
+        assert found["alias-works"].because == "key-file"
+        files = real.files()
+        await real.run()
+        assert real.files() == files

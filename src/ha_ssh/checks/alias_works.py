@@ -14,6 +14,7 @@ from ha_ssh.core.facts import (
     Apps,
     Computer,
     Doors,
+    MyKey,
     OwnFiles,
     SshConfig,
     block_path,
@@ -253,6 +254,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     step = _step(want, facts, app, alias)
     fix = Fix(does=f"write the alias `{alias}`", steps=(step,))
     evidence = tuple(f"{key}: {resolved[key] or 'none'}, wanted {wanted[key]}" for key in differing)
+    if differing == ["identityfile"] and _is_gone(facts):
+        says = f"`ssh {alias}` names another key than the one that is looked for, which is not there"
+        return replace(wrong(says, CHECK.why, *evidence, failure="alias-elsewhere"), because="key-file")
     if not files.block.exists:
         return wrong(f"there is no alias `{alias}` yet", CHECK.why, *evidence, fix=fix, failure="alias-missing")
     if files.block.text == step.text and sshconfig.at_top(files.config.text or "", step.pattern) == files.config.text:
@@ -281,6 +285,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
         why = "of several lines for the same setting, OpenSSH takes the first, and that one leads elsewhere"
         return wrong(says, why, *evidence, *earlier, fix=fix, failure="cfg-first-wins")
     return wrong(f"`ssh {alias}` does not lead to the app", CHECK.why, *evidence, fix=fix, failure="alias-elsewhere")
+
+
+def _is_gone(facts: Facts) -> bool:
+    """Return whether the key that is looked for is not there; which one it shall be comes first."""
+    key = facts.get(MyKey) if not facts.comes(MyKey) else NotKnown("it is still to come")
+    return isinstance(key, MyKey) and not key.state.exists
 
 
 def _untold(facts: Facts, alias: str) -> Verdict:
@@ -389,7 +399,7 @@ CHECK = Check(
     stage=Stage.ALIAS,
     title="The alias leads to the app",
     why="`ssh ha` is all that anybody should have to remember",
-    needs=(Alias, Apps, Computer, Doors, OwnFiles, SshConfig),
+    needs=(Alias, Apps, Computer, Doors, MyKey, OwnFiles, SshConfig),
     rests_on=("ssh-folder", "right-server", "login-name", "port-published", "own-config", "name-resolves"),
     judge=judge,
     break_it=break_it,
