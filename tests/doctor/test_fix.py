@@ -175,3 +175,41 @@ def test_after_a_run_was_put_back_the_plan_is_made_anew(computer: Computer) -> N
         screen.end()
     assert computer.journal()[-1].state == "undone"
     assert computer.snapshot()["apps"][TERMINAL]["options"]["authorized_keys"] == []
+
+
+# ------------------------------------------------------------------------------------------------------ a key that is gone
+
+
+def lose_the_key(computer: Computer) -> None:
+    for name in ("id_ha_ssh_home", "id_ha_ssh_home.pub"):
+        (computer.ssh / name).unlink()
+
+
+def test_a_key_that_is_gone_is_made_anew_where_that_is_wanted(healthy: Computer) -> None:
+    lose_the_key(healthy)
+    left = healthy.ha_ssh(*FIX, "--json")
+    assert (left.code, left.report["changed"]) == (1, False), left
+    [offer] = roots(left).values()
+    assert (offer["id"], offer["fix"]["offered"]) == ("key-file", True)
+    assert "`ha-ssh doctor --fix --also key-file`" in offer["fix"]["instructions"][0]
+    taken = healthy.ha_ssh(*FIX, "--also", "key-file", "--json")
+    assert (taken.code, roots(taken)) == (0, {}), taken
+    assert "no passphrase" in taken.err
+    assert healthy.ha_ssh("doctor", "--json").code == 0
+
+
+def test_a_person_is_asked_for_the_passphrase_of_a_key_that_is_made_anew(healthy: Computer) -> None:
+    lose_the_key(healthy)
+    with at_terminal(healthy, "doctor", "--fix") as screen:
+        screen.until("Make a new key there?")
+        screen.type("y\r")
+        screen.until("A passphrase for the new key")
+        screen.type("three word phrase\r")
+        screen.until("Once more")
+        screen.type("three word phrase\r")
+        screen.until("go ahead?")
+        assert "(with a passphrase" in screen.text
+        screen.type("y\r")
+        assert screen.end() == 0
+    locked = healthy.ha_ssh("doctor", "--json")
+    assert [one["failure"] for one in roots(locked).values()] == ["key-passphrase"]

@@ -28,6 +28,7 @@ from ha_ssh.core.model import (
     Want,
     note,
     ok,
+    rather,
     tell,
     unknown,
     wrong,
@@ -422,7 +423,7 @@ def _move(path: str) -> tuple[str, ...]:
 
 def _missing(want: Want, key: KeyState) -> Verdict:
     if want.make_key is None:
-        fix = tell("choose a key", "name one that is there with `--key FILE`, or make one with `--new-key ed25519`")
+        fix = rather("make a new key there", "or choose one that is there: `ha-ssh setup --key FILE`", make_key=KeyKind.ED25519)
         return wrong(f"there is no key `{key.path}`", CHECK.why, fix=fix, failure="key-missing")
     step = MakeKey(path=key.path, kind=want.make_key, passphrase=want.passphrase, comment=want.comment or "")
     fix = Fix(does="make a new key", steps=(step,))

@@ -311,7 +311,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         or (_by_hanging(facts, alias, login, lines) if login.hung else None)
         or _by_config(facts, alias, lines)
         or (_by_algorithms(want, facts, alias, lines) if _NEGOTIATES.search(login.err) else None)
-        or _by_words(alias, login, lines)
+        or _by_words(facts, alias, login, lines)
     )
     return replace(verdict, apart_from=verdict.apart_from | _apart(login.err))
 
@@ -322,9 +322,12 @@ def _apart(words: str) -> frozenset[str]:
     return frozenset(check for check, pattern in rest.items() if not re.search(pattern, words))
 
 
-def _by_words(alias: str, login: OwnLogin, lines: Sequence[str]) -> Verdict:
+def _by_words(facts: Facts, alias: str, login: OwnLogin, lines: Sequence[str]) -> Verdict:
     """Return what the words of `ssh` alone tell."""
     found = None if login.hung else next((row for row in _SAID if re.search(row.pattern, login.err)), None)
+    if found is not None and found.failure in {"hostkey-unknown", "hostkey-changed"} and _is_a_stranger(facts):
+        says = f"`ssh {alias}` does not log in: {found.says}"
+        return unknown(says, CHECK.why, *lines, failure=found.failure, because="right-server")
     if found is not None:
         fix = tell("follow what it says", *(way.format(alias=alias) for way in found.ways))
         return wrong(f"`ssh {alias}` does not log in: {found.says}", CHECK.why, *lines, fix=fix, failure=found.failure)
@@ -335,6 +338,13 @@ def _by_words(alias: str, login: OwnLogin, lines: Sequence[str]) -> Verdict:
     fix = tell("read what it says", f"`ssh -v {alias}` shows every step; `ssh -G {alias}` shows what it reads of your files")
     says = f"`ssh {alias}` does not log in, although the key does; why is not recognised"
     return wrong(says, CHECK.why, *lines, fix=fix, failure="asyncssh-false-ok")
+
+
+def _is_a_stranger(facts: Facts) -> bool:
+    """Return whether the server let us in, and nobody vouches for it: that comes first, and `ssh` is right to stop."""
+    doors = facts.get(Doors)
+    found = () if isinstance(doors, NotKnown) else doors.by_slug.values()
+    return any(door.admitted is True and door.proof is None for door in found)
 
 
 def _silent_door(facts: Facts) -> Door | None:
