@@ -163,6 +163,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     from ha_ssh.world.clock import SystemClock
     from ha_ssh.world.detours import Detours
     from ha_ssh.world.ha.ways import Ways
+    from ha_ssh.world.ha.web import Shown
     from ha_ssh.world.home import RealHome
     from ha_ssh.world.journal import FileJournal
     from ha_ssh.world.memory import Memory
@@ -172,7 +173,8 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
     keyring = not where.portable and not os.environ.get("HA_SSH_NO_KEYRING")
     vault = Vault(where.secrets, keyring=keyring, warn=show.say)
 
-    ways = Ways(vault, around=[options.url] if options.demo and options.url else None)
+    shown = Shown()
+    ways = Ways(vault, around=[options.url] if options.demo and options.url else None, shown=shown)
     stack.push_async_callback(_part, ways.close)
 
     def connect(url: str, credentials: Credentials | None, trust: Trust) -> Home:
@@ -182,7 +184,7 @@ def _tools(options: Options, show: AnyShow, where: Locations, stack: contextlib.
 
         ssh.warm_up()
         tls = Tls(ca_file=trust.ca_file, fingerprint=trust.fingerprint)
-        route = CoreRoute(url, credentials, tls=tls) if credentials else None
+        route = CoreRoute(url, credentials, tls=tls, shown=shown) if credentials else None
         home = RealHome(route, where.places, vault, clock)
         stack.push_async_callback(_part, home.close)
         return home

@@ -13,6 +13,7 @@ from ha_ssh.core.apply_settings import ApplySettings
 from ha_ssh.core.errors import SIGN_IN_ENDED, Exit, HaSshError, MissingAnswer, Unreachable
 from ha_ssh.core.facts import ACCESS_FACTS, Core, Unfinished
 from ha_ssh.core.model import (
+    HOUSE_SLOW,
     CannotLook,
     Check,
     Edit,
@@ -49,6 +50,8 @@ _RECONNECT_SECONDS = 60.0
 _LATE_SECONDS = 10.0
 """How long after a lost answer an effect may still come."""
 _MOST_ROUNDS = 4
+_SLOW = 1.0
+"""Seconds from which an answer of the house is a slow one."""
 _PATIENCE = 10.0
 """Seconds that a look may take by itself; a fact that needs more says so as its `patience`."""
 
@@ -80,17 +83,28 @@ class _Round:
 
     async def _look(self, kind: type[Any]) -> Any:
         limit = getattr(kind, "patience", _PATIENCE)
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(limit) as timer:
                 return await kind.look(_Standpoint(self, timer))
         except CannotLook as cannot:
-            return NotKnown(cannot.reason, cannot.code, cannot.because)
+            return NotKnown(cannot.reason, cannot.code, cannot.because, evidence=cannot.evidence)
         except HaSshError as error:
-            return NotKnown(error.message, error.code, hints=error.hints)
+            return NotKnown(error.message, error.code, hints=error.hints, evidence=error.evidence)
         except TimeoutError:
             if not timer.expired():
                 raise
-            return NotKnown(f"looking took longer than {limit:g} s", "took-too-long")
+            return _too_late(limit, self.reader.answered(began))
+
+
+def _too_late(limit: float, answered: Sequence[float]) -> NotKnown:
+    """Return why a look ran out of time: the house is slow where it answered meanwhile, and took long over it."""
+    if max(answered, default=0.0) < _SLOW:
+        return NotKnown(f"looking took longer than {limit:g} s", "took-too-long")
+    count = f"{len(answered)} {'answer' if len(answered) == 1 else 'answers'}"
+    says = f"Home Assistant answers slowly: {count} came within {limit:g} s, the slowest after {max(answered):.1f} s"
+    seconds = ", ".join(f"{one:.1f}" for one in answered[:10])
+    return NotKnown(f"{says}, and not all that was asked for", HOUSE_SLOW, evidence=(f"{count}, in seconds: {seconds}",))
 
 
 class _Standpoint:

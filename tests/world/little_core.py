@@ -11,6 +11,7 @@ import json
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -46,6 +47,11 @@ class LittleCore:
     manifest: Any = field(default_factory=lambda: dict(MANIFEST))
     redirects: dict[str, str] = field(default_factory=dict)
     log: str | tuple[int, str] = "one\n\x1b[32mtwo\x1b[0m\n"
+    log_type: str = "text/plain"
+    results: dict[str, Any] = field(default_factory=dict)
+    """What a command of the WebSocket is answered with instead, by its type."""
+    mode: str = ""
+    """`recovery` or `safe`."""
     supervisor: Callable[[str, str, Any], Any] = lambda *_: {}
     subscribe: bool = True
     pkce: bool = False
@@ -78,9 +84,7 @@ class LittleCore:
     async def first(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(request)
         if self.everything is not None:
-            return web.Response(
-                status=self.everything, text=f"{self.everything}: {'Forbidden' if self.everything == 403 else 'no'}"
-            )
+            return web.Response(status=self.everything, text=f"{self.everything}: {HTTPStatus(self.everything).phrase}")
         if request.path in self.redirects:
             return web.Response(status=307, headers={"Location": self.redirects[request.path]})
         return await handler(request)
@@ -125,10 +129,13 @@ class LittleCore:
 
     def result(self, ws: web.WebSocketResponse, asked: dict[str, Any]) -> Any:
         match asked["type"]:
+            case kind if kind in self.results:
+                return self.results[kind]
             case "auth/current_user":
                 return {"id": "1", "name": "Ann", "is_admin": self.is_admin, "mfa_modules": []}
             case "get_config":
-                return {"version": self.version, "components": list(self.components), "state": self.state}
+                mode = {f"{self.mode}_mode": True} if self.mode else {}
+                return {"version": self.version, "components": list(self.components), "state": self.state, **mode}
             case "auth/long_lived_access_token":
                 if asked["client_name"] in self.token_names:
                     raise PermissionError("unknown_error", "Unknown error")
@@ -154,7 +161,7 @@ class LittleCore:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens or not self.is_admin:
             return web.Response(status=401)
         status, text = (200, self.log) if isinstance(self.log, str) else self.log
-        return web.Response(status=status, text=text)
+        return web.Response(status=status, text=text, content_type=self.log_type)
 
     async def on_metadata(self, request: web.Request) -> web.Response:
         return web.json_response({"code_challenge_methods_supported": ["S256"]} if self.pkce else {})

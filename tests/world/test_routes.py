@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 
 import pytest
 from aiohttp import web
@@ -101,6 +102,34 @@ async def test_a_log_that_is_refused(answer, code):
     assert caught.value.code == code
 
 
+PAGE = "<!DOCTYPE html><html><head><title>Login - Authelia</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        (PAGE, "text/html"),
+        (PAGE, "text/plain"),
+        ('{"detail": "no"}', "application/json"),
+        ((200, "<html>" + "z" * 1_000_000), "text/html"),
+        ((500, "z" * 1_000_000), "text/plain"),
+        ((500, "x"), "text/plain"),
+        ((403, PAGE), "text/html"),
+        ((404, PAGE), "text/html"),
+    ],
+)
+async def test_what_is_no_log_is_not_taken_for_one(log, kind):
+    async with running(LittleCore(log=log, log_type=kind)) as core, route_to(core.url) as route:
+        with pytest.raises(HaSshError) as caught:
+            await route.log("core_ssh")
+    error = caught.value
+    assert error.message.startswith("The log cannot be read")
+    status = log[0] if isinstance(log, tuple) else 200
+    assert any(str(status) in seen for seen in error.evidence), error.evidence
+    assert (log if isinstance(log, str) else log[1]) != PAGE or any("Login - Authelia" in seen for seen in error.evidence)
+    assert not getattr(error, "passing", False), "so nobody asks for it again and again"
+
+
 async def test_a_log_that_is_only_for_administrators():
     async with running(LittleCore(is_admin=False)) as core, route_to(core.url) as route:
         with pytest.raises(Refused) as caught:
@@ -172,6 +201,143 @@ async def test_a_token_goes_only_to_its_origin():
     assert caught.value.code == "token-of-another-house"
 
 
+# -------------------------------------------------------------------------------------------------- answers of no release
+
+
+@pytest.mark.parametrize("kind", ["auth/current_user", "get_config"])
+@pytest.mark.parametrize(("said", "named"), [(None, "nothing (null)"), ([1], "a list"), ("x", "a text"), (True, "a yes or no")])
+async def test_an_answer_of_another_shape_is_named(kind, said, named):
+    async with running(LittleCore(results={kind: said})) as core:
+        error = await trouble(core.url)
+    assert error.code == "not-understood"
+    assert f"`{kind}` it says {named}" in error.message
+    assert any(kind in seen for seen in error.evidence)
+
+
+@pytest.mark.parametrize("components", [None, 7, "hassio", {"hassio": 1}, [1, None, "hassio"]])
+async def test_components_of_another_shape_are_no_crash(components):
+    config = {"version": "2026.11.0", "components": components, "state": "RUNNING"}
+    async with running(LittleCore(results={"get_config": config})) as core, route_to(core.url) as route:
+        seen = await route.core()
+    assert seen.components == (("hassio",) if isinstance(components, list) else ())
+
+
+@pytest.mark.parametrize("error", [None, [], "no", 3])
+async def test_a_refusal_of_another_shape_is_named(error):
+    class Odd(LittleCore):
+        async def answer(self, ws, asked):
+            await ws.send_json({"id": asked["id"], "type": "result", "success": False, "error": error})
+
+    async with running(Odd()) as core:
+        assert (await trouble(core.url)).code == "not-understood"
+
+
+@pytest.mark.parametrize("mode", ["", "recovery", "safe"])
+async def test_the_mode_of_core_is_told(mode):
+    async with running(LittleCore(mode=mode)) as core, route_to(core.url) as route:
+        assert (await route.core()).mode == mode
+
+
+@pytest.mark.parametrize("jobs", [None, [], "x", {"jobs": "x"}, {"jobs": [1, None]}, {"jobs": [{"child_jobs": [3]}]}])
+async def test_jobs_of_another_shape_do_not_disturb_a_change(jobs):
+    asked = asyncio.Event()
+
+    async def answer(_method, endpoint, _data):
+        if endpoint == "/jobs/info":
+            asked.set()
+            return jobs
+        await asked.wait()
+        await asyncio.sleep(0.05)
+        return {"ok": True}
+
+    async with running(LittleCore(supervisor=answer, subscribe=False)) as core, route_to(core.url, poll_every=0.01) as route:
+        assert await route.post("/addons/core_ssh/start", on_progress=lambda *_: None) == {"ok": True}
+
+
+async def test_a_message_that_is_too_large_is_asked_for_once():
+    async with running(LittleCore(results={"get_config": {"x": "x" * 17_000_000}})) as core:
+        error = await trouble(core.url)
+        assert len(core.sockets) == 1
+    assert error.code == "not-understood"
+    assert "more at once" in error.message
+    assert error.evidence
+
+
+# ------------------------------------------------------------------------------------------------------------ slow answers
+
+
+async def test_a_core_that_is_silent_after_the_sign_in_is_a_look_without_effects():
+    class Silent(LittleCore):
+        async def answer(self, ws, asked):
+            self.asked.append(asked)
+
+    async with running(Silent()) as core:
+        error = await trouble(core.url, limit=0.2)
+    assert error.code == "no-answer"
+    assert "did not answer `auth/current_user`" in error.message
+    assert not error.maybe_done
+
+
+async def test_a_line_on_which_answers_keep_coming_is_not_given_up():
+    class Slow(LittleCore):
+        """One that answers one thing after the other, each after most of the time that silence may last."""
+
+        turn = asyncio.Lock()
+
+        async def answer(self, ws, asked):
+            async with self.turn:
+                await asyncio.sleep(0.3)
+                await super().answer(ws, asked)
+
+    async with running(Slow()) as core, route_to(core.url, limit=0.45) as route:
+        assert (await route.core()).user == "Ann"
+        took = [seconds for _, seconds in route.answers]
+    assert len(took) == 5
+    assert max(took) > 0.45, "longer than the limit of silence"
+
+
+async def test_an_answer_that_never_ends_is_given_up(monkeypatch):
+    from ha_ssh.world.ha import web as client
+
+    monkeypatch.setattr(client, "STEADY_SECONDS", 0.4)
+
+    async def drip(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"line\n")
+                await asyncio.sleep(0.05)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", drip)
+    async with serving(app) as url:
+        house = Web(url, limit=0.2)
+        with pytest.raises(Unreachable) as caught:
+            await house.get("/manifest.json")
+        await house.close()
+    assert caught.value.code == "timed-out"
+    assert "began to answer" in caught.value.message
+
+
+async def test_an_answer_that_comes_steadily_may_take_longer():
+    async def slow(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(5):
+            await response.write(b"line\n")
+            await asyncio.sleep(0.1)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", slow)
+    async with serving(app) as url:
+        house = Web(url, limit=0.3)
+        assert (await house.get("/x")).text == "line\n" * 5
+        await house.close()
+
+
 # ----------------------------------------------------------------------------------------------------------- breaking off
 
 
@@ -219,15 +385,43 @@ async def test_a_change_after_a_quiet_drop_connects_again_first():
         assert len(core.sockets) == 2
 
 
-@pytest.mark.parametrize("way", ["get", "post"])
-async def test_an_empty_refusal_is_no_answer(way):
-    def answer(*_):
+def _empty(*_):
+    raise PermissionError("unknown_error", "")
+
+
+async def test_an_empty_refusal_of_a_change_is_no_answer():
+    async with running(LittleCore(supervisor=_empty)) as core, route_to(core.url) as route:
+        with pytest.raises(Unreachable) as caught:
+            await route.post("/addons/core_ssh/start")
+    assert (caught.value.code, caught.value.maybe_done) == ("no-answer", True)
+
+
+async def test_an_empty_refusal_of_a_look_that_comes_at_once_is_none_of_time():
+    async with running(LittleCore(supervisor=_empty)) as core, route_to(core.url) as route:
+        with pytest.raises(Unreachable) as caught:
+            await route.get("/info")
+    error = caught.value
+    assert (error.code, error.maybe_done) == ("no-reason", False)
+    assert "GET /info" in error.message
+    assert "effect" not in error.message
+    assert any("after 0.0 s" in seen for seen in error.evidence)
+
+
+async def test_an_empty_refusal_of_a_look_at_the_end_of_its_time_is_no_answer(monkeypatch):
+    from ha_ssh.world.ha import routes
+
+    monkeypatch.setattr(routes, "_LOOK", 0.05)
+
+    async def answer(*_):
+        await asyncio.sleep(0.05)
         raise PermissionError("unknown_error", "")
 
     async with running(LittleCore(supervisor=answer)) as core, route_to(core.url) as route:
         with pytest.raises(Unreachable) as caught:
-            await getattr(route, way)("/addons/core_ssh/start")
-    assert (caught.value.code, caught.value.maybe_done) == ("no-answer", way == "post")
+            await route.get("/info")
+    assert (caught.value.code, caught.value.maybe_done) == ("no-answer", False)
+    assert "GET /info" in caught.value.message
+    assert "effect" not in caught.value.message
 
 
 async def test_core_that_says_nothing_within_our_limit(monkeypatch):
@@ -525,10 +719,25 @@ async def test_a_camera_that_never_ends():
         assert (await trouble(url)).code in {"not-home-assistant", "timed-out"}
 
 
-@pytest.mark.parametrize("status", [400, 404, 200, 502])
-async def test_a_proxy_that_lets_no_websocket_through(status):
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (400, "did not come through whole"),
+        (401, "wants a sign-in of its own"),
+        (403, "forbids that"),
+        (404, "does not know `/api/websocket`"),
+        (200, "a page comes in its place"),
+        (429, "no more requests"),
+        (502, "does not reach Home Assistant"),
+        (503, "does not reach Home Assistant"),
+    ],
+)
+async def test_a_proxy_that_lets_no_websocket_through(status, why):
     async with running(LittleCore(socket=False, socket_status=status)) as core:
-        assert (await trouble(core.url)).code == "no-websocket"
+        error = await trouble(core.url)
+    assert error.code == "no-websocket"
+    assert why in error.message
+    assert any(str(status) in seen and "/api/websocket" in seen for seen in error.evidence)
 
 
 async def test_a_proxy_that_core_does_not_trust():
@@ -570,6 +779,25 @@ async def test_the_socket_follows_no_redirect(there):
         assert (await trouble(core.url)).code == "redirected"
         assert [request.path for request in core.requests] == ["/api/websocket"]
         assert core.signed_in == []
+
+
+@pytest.mark.parametrize(
+    ("there", "code", "said"),
+    [
+        ("/login?next=/", "front-sign-in", "a sign-in page of its own, /login"),
+        ("https://auth.example.org/?rd=x", "front-sign-in", "https://auth.example.org/"),
+        ("/elsewhere", "redirected", "another page of the same address"),
+        ("/api/websocket", "redirected", "in a circle"),
+        ("http://evil.example/api/websocket", "redirected", "to another host"),
+    ],
+)
+async def test_a_redirect_of_the_socket_is_told_for_what_it_is(there, code, said):
+    async with running(LittleCore(redirects={"/api/websocket": there})) as core:
+        error = await trouble(core.url)
+    assert error.code == code
+    assert said in error.message
+    assert "out of TLS" not in error.message
+    assert error.evidence
 
 
 async def test_the_log_follows_no_redirect():
@@ -660,6 +888,56 @@ async def test_tls_for_another_name(authority, alt, host):
     async with running(LittleCore(), context=context) as core:
         error = await trouble(core.url.replace("127.0.0.1", host), tls=Tls(ca_file=str(authority.file)))
     assert error.code == "tls-name-mismatch"
+
+
+async def test_tls_that_demands_a_certificate_of_the_client(authority):
+    context, _ = authority.context("127.0.0.1")
+    context.load_verify_locations(authority.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    async with running(LittleCore(), context=context) as core:
+        error = await trouble(core.url, tls=Tls(ca_file=str(authority.file)))
+        assert core.requests == []
+    assert error.code in {"client-certificate", "dropped"}, "the alert and the end of the connection come at the same time"
+    assert not any("`--url http://127" in hint for hint in error.hints)
+
+
+async def test_tls_1_2_that_demands_a_certificate_of_the_client(authority):
+    context, _ = authority.context("127.0.0.1")
+    context.load_verify_locations(authority.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with running(LittleCore(), context=context) as core:
+        error = await trouble(core.url, tls=Tls(ca_file=str(authority.file)))
+    assert error.code in {"tls-refused", "tls-failed"}, "by the alert, or by the end of the connection where that is all there is"
+    assert "client certificate" in error.message
+    assert " or it " in error.message, "what else it may be"
+    assert not any("`--url http://127" in hint for hint in error.hints)
+
+
+@pytest.mark.parametrize(
+    ("alert", "code", "said"),
+    [
+        (70, "tls-too-old", "too old"),
+        (40, "tls-refused", "client certificate"),
+        (112, "tls-refused", "no certificate for the name"),
+        (80, "tls-refused", "no certificate for the name"),
+        (115, "tls-failed", "not recognised"),
+    ],
+)
+async def test_a_tls_alert_is_told_for_what_it_is(alert, code, said):
+    """A fatal alert in answer to the first message (RFC 8446, 6.2); without TLS nobody is told to go."""
+
+    async def refuse(reader, writer):
+        await reader.read(1000)
+        writer.write(bytes([21, 3, 3, 0, 2, 2, alert]))
+        await writer.drain()
+
+    async with raw(refuse) as port:
+        error = await trouble(f"https://127.0.0.1:{port}")
+    assert error.code == code
+    assert said in error.message
+    assert error.evidence
+    assert not any("`--url http://127" in hint for hint in error.hints)
 
 
 async def test_tls_that_has_expired(authority):
@@ -886,4 +1164,26 @@ async def test_a_circle_of_redirects_ends():
             await client.get("/manifest.json", follow=True)
         await client.close()
     assert caught.value.code == "redirected"
+    assert "in a circle" in caught.value.message
+    assert len(core.requests) == 1
     assert MANIFEST
+
+
+async def test_an_error_behind_a_redirect_names_the_address_that_was_tried():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        there = f"http://127.0.0.1:{free.getsockname()[1]}/manifest.json"
+        async with running(LittleCore(redirects={"/manifest.json": there})) as core:
+            client = Web(core.url)
+            with pytest.raises(Unreachable) as caught:
+                await client.get("/manifest.json", follow=True)
+            await client.close()
+    error = caught.value
+    assert error.code == "connection-refused"
+    assert f"{core.url}/manifest.json redirects to {there}" in error.message
+    assert f"nothing listens on its port {free_port(there)}" in error.message
+    assert any(there in seen for seen in error.evidence)
+
+
+def free_port(url):
+    return url.rpartition(":")[2].partition("/")[0]

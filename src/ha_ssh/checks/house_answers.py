@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Core
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, warn, wrong
+from ha_ssh.core.model import HOUSE_SLOW, Check, Facts, Fix, NotKnown, Stage, Verdict, Want, note, ok, tell, unknown, warn, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
 _FAILURES = {
+    "front-sign-in": "revproxy",
     "ip-banned": "ip-banned",
     "no-websocket": "revproxy",
     "not-resolvable": "mdns",
@@ -19,6 +20,13 @@ _FAILURES = {
     "timed-out": "house-silent",
     "token-refused": "auth-invalid",
     "took-too-long": "house-silent",
+    "tls-expired": "tls-verify",
+    "tls-fingerprint": "tls-verify",
+    "tls-name-mismatch": "tls-verify",
+    "tls-not-yet-valid": "tls-verify",
+    "tls-self-signed": "tls-verify",
+    "tls-unknown-issuer": "tls-verify",
+    "tls-untrusted": "tls-verify",
     "untrusted-proxy": "revproxy",
 }
 """The known failures by the code of the error; a certificate that is not trusted has many codes."""
@@ -59,11 +67,36 @@ _WAYS: dict[str, tuple[str, ...]] = {
 _NOT_ASKED = frozenset({"no-address", "no-api", "no-house", "no-sign-in"})
 """The codes of a house that nobody signed in to: nothing is known against it."""
 
+_GIVE_IT_TIME = tell(
+    "give it time, or find out what makes it slow",
+    "a small machine that has just started, an update or a backup: run the command again in some minutes",
+    "a slow way (VPN, mobile data, a proxy): try the address of the house itself, from its own network",
+)
 _LOOK_AT_CORE = tell(
     "see why Home Assistant does not answer",
     "by SSH: `ha core logs` tells what it met, `ha core check` whether its configuration is sound",
     "then `ha core restart`",
 )
+_DOES = {
+    "captive-portal": "sign in to the network first",
+    "client-certificate": "go around what demands the certificate",
+    "core-not-answering": "find out whether the house runs",
+    "front-error": "find out what is the matter with what stands in front",
+    "front-refuses": "go around what refuses, or let it pass this computer",
+    "front-sign-in": "go around the sign-in in front, or let this computer pass",
+    "no-answer": "find out why it has become silent",
+    "refused-by-either": "find out who refuses",
+    "server-error": "find out what it met",
+    "tls-failed": "find out whether TLS is spoken there",
+    "tls-refused": "find out why it refuses",
+    "tls-too-old": "make its TLS one of today",
+    "too-many-requests": "wait",
+}
+"""What the ways out of an error come to, where the code says more than the failure."""
+_MODES = {
+    "recovery": "see why its configuration could not be loaded",
+    "safe": "restart it without safe mode when you are done with it",
+}
 _ANY_WAY = ("make it reachable", "open the address in a browser on this computer", "give the right one with `--url`")
 
 
@@ -72,22 +105,43 @@ def judge(_want: Want, facts: Facts) -> Verdict:
     core = facts.get(Core)
     if isinstance(core, NotKnown) and core.code in _NOT_ASKED:
         return unknown(core.reason, CHECK.why, fix=tell("let it be asked", *core.hints) if core.hints else None)
+    if (slow := _slow(facts)) is not None:
+        says = f"not all could be looked at, since Home Assistant at {facts.target.url} is too slow: {slow.reason}"
+        return unknown(says, CHECK.why, *slow.evidence, fix=_GIVE_IT_TIME)
     if isinstance(core, NotKnown):
         failure = _failure(core.code, facts.target.url)
-        evidence = f"{core.code}: {core.reason}"
+        evidence = core.evidence or (f"{core.code}: {core.reason}",)
         says = f"no way into Home Assistant at {facts.target.url}: {core.reason}"
-        return wrong(says, CHECK.why, evidence, fix=_way(core, failure), failure=failure)
+        return wrong(says, CHECK.why, *evidence, fix=_way(core, failure), failure=failure)
     if core.state.detour == "ssh":
         says = f"Home Assistant does not answer at {facts.target.url}; its Supervisor was asked through the SSH login instead"
         return warn(says, "SSH works without Home Assistant Core, and its Supervisor does too", fix=_LOOK_AT_CORE)
     if core.state.detour:
         return ok(f"the Supervisor answers, asked from inside the house (Home Assistant {core.state.version})")
-    return ok(f"Home Assistant {core.state.version} answers at {facts.target.url}")
+    says = f"Home Assistant {core.state.version} answers at {facts.target.url}"
+    if core.state.mode:
+        return _in_a_mode(core.state.mode, says)
+    return ok(says)
+
+
+def _in_a_mode(mode: str, says: str) -> Verdict:
+    """Return the verdict on a Core in recovery mode (its configuration is broken) or in safe mode (as somebody wished)."""
+    seen = f"get_config: {mode}_mode is true"
+    if mode == "recovery":
+        look = ("Settings, System, Logs names what is wrong in it", "by SSH: `ha core check`, then `ha core restart`")
+        says = f"{says}, but in recovery mode: its configuration could not be loaded"
+        return warn(says, "in recovery mode little of the house works", seen, fix=tell(_MODES[mode], *look))
+    restart = tell(_MODES[mode], "Settings, System, the power button: restart Home Assistant")
+    return note(f"{says}, in safe mode: without what was installed beside it", "", seen, fix=restart)
+
+
+def _slow(facts: Facts) -> NotKnown | None:
+    """Return a look that ran out of time while the house answered, if there is one."""
+    found = (fact for _, fact in facts.items() if isinstance(fact, NotKnown) and fact.code == HOUSE_SLOW)
+    return next(iter(sorted(found, key=lambda fact: not fact.evidence)), None)
 
 
 def _failure(code: str, url: str) -> str:
-    if code.startswith("tls-"):
-        return "tls-verify"
     failure = _FAILURES.get(code, "")
     return "" if failure == "mdns" and ".local" not in url else failure
 
@@ -95,7 +149,7 @@ def _failure(code: str, url: str) -> str:
 def _way(core: NotKnown, failure: str) -> Fix:
     """Return the ways out: those of the error itself, which knows most, else those of the failure."""
     does, *instructions = _WAYS.get(failure, _ANY_WAY)
-    return tell(does, *(core.hints or instructions))
+    return tell(_DOES.get(core.code, does), *(core.hints or instructions))
 
 
 def break_it(scene: Breakable) -> None:

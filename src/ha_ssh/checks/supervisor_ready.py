@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Supervisor
-from ha_ssh.core.model import Check, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
+from ha_ssh.core.model import HOUSE_SLOW, Check, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -35,18 +35,26 @@ def judge(_want: Want, facts: Facts) -> Verdict:
 
 
 def _not_known(found: NotKnown) -> Verdict:
+    if found.because == "Core" and found.code != "no-supervisor":
+        return unknown(f"could not look: {found.reason}", CHECK.why)
     match found.code:
         case "not-ready":
-            return wrong("the Supervisor is not ready", CHECK.why, found.reason, fix=_PATIENCE, failure="sup-notready")
+            says = "the Supervisor is not ready"
+            return wrong(says, CHECK.why, found.reason, *found.evidence, fix=_PATIENCE, failure="sup-notready")
         case "no-supervisor":
             says = "this Home Assistant has no Supervisor, so there are no apps (add-ons)"
             return wrong(says, CHECK.why, "get_config: `hassio` is not loaded", fix=_ELSEWHERE, failure="no-supervisor")
-        case "no-answer":
+        case "no-answer" | "took-too-long":
             says = "the Supervisor did not answer in time"
-            return wrong(says, CHECK.why, found.reason, fix=_AGAIN, failure="ws-timeout")
+            return wrong(says, CHECK.why, found.reason, *found.evidence, fix=_AGAIN, failure="ws-timeout")
+        case "no-reason":
+            says = "the Supervisor could not be asked: Home Assistant Core gave no reason"
+            return wrong(says, CHECK.why, *found.evidence, fix=tell("see why", *found.hints))
         case _:
             fix = tell("see why", *found.hints) if found.hints else None
-            return unknown(f"could not look: {found.reason}", CHECK.why, found.code, fix=fix)
+            because = "house-answers" if found.code == HOUSE_SLOW else None
+            says = f"could not look: {found.reason}"
+            return unknown(says, CHECK.why, found.code, *found.evidence, fix=fix, because=because)
 
 
 def break_it(scene: Breakable) -> None:

@@ -190,6 +190,8 @@ class Core:
     """Home Assistant Core, and who our credentials are there."""
 
     state: CoreState
+    patience: ClassVar[float] = 20.0
+    """Every answer of a sign-in has a limit of its own; a slow house may take its time over all of them together."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -218,8 +220,7 @@ class Supervisor:
         core = await at(Core)
         if not core.state.has_supervisor:
             raise CannotLook("this Home Assistant has no Supervisor, so it has no apps", because="Core", code="no-supervisor")
-        info = await at.reader.supervisor("/info")
-        own = await at.reader.supervisor("/supervisor/info")
+        info, own = await asyncio.gather(at.reader.supervisor("/info"), at.reader.supervisor("/supervisor/info"))
         return cls(
             version=str(info.get("supervisor") or own.get("version") or "unknown"),
             state=str(info.get("state") or "running"),
@@ -293,7 +294,8 @@ class Apps:
     async def look(cls, at: At) -> Self:
         """Read the info of every candidate."""
         await at(Supervisor)
-        return cls(by_slug={flavour.slug: await _look_at_app(at.reader, flavour) for flavour in at.target.apps})
+        looked = await asyncio.gather(*(_look_at_app(at.reader, flavour) for flavour in at.target.apps))
+        return cls(by_slug={app.slug: app for app in looked})
 
     def chosen(self, slug: str | None) -> App:
         """Return the app that was asked for, else the installed one, else the recommended one.
@@ -367,8 +369,22 @@ class AppLog:
     async def look(cls, at: At) -> Self:
         """Read the logs through the API."""
         apps = await at(Apps)
-        installed = [slug for slug, app in apps.by_slug.items() if app.installed]
-        return cls(lines={slug: logs.lines_of(await at.reader.log(slug)) for slug in installed})
+        installed = [app for app in apps.by_slug.values() if app.installed]
+        read = await asyncio.gather(*(at.reader.log(app.slug) for app in installed))
+        for app, log in zip(installed, read, strict=True):
+            if app.running and not log.strip():
+                raise _says_nothing(app)
+        return cls(lines={app.slug: logs.lines_of(log) for app, log in zip(installed, read, strict=True)})
+
+
+def _says_nothing(app: App) -> HaSshError:
+    """The error for a log without a line, though its app runs, and every start of one is logged."""
+    return HaSshError(
+        "log-empty",
+        f"the log of {app.flavour.name} says nothing at all, though the app runs",
+        "does Settings, Apps, the app, Log show anything? If not: restart the app, then the machine",
+        evidence=(f"the log of `{app.slug}`: no line; its state: {app.state}",),
+    )
 
 
 def log_of(facts: Facts, app: App) -> tuple[str, ...]:
@@ -586,13 +602,13 @@ async def _look_inside(at: At, app: App, key: MyKey, session: Session, before: s
     if (before is None or at.reader.channel == "ssh") and known_host:
         proof, tainted = known, False
     else:
-        seen, unproven = await _seen_in_log(at.reader, app, key, session, before)
-        if seen is not None:
+        seen = await _seen_in_log(at.reader, app, key, session, before)
+        if isinstance(seen, _Seen):
             proof, tainted = Proof(channel=at.reader.channel, line=seen.line, at=now), seen.tainted
-        elif unproven == _SAYS_NOTHING and known_host:  # a log without a word speaks neither for the server nor against it
+        elif known_host and seen.mute:
             proof, tainted = known, False
         else:
-            return replace(door, unproven=unproven)
+            return replace(door, unproven=seen.reason)
     ha = await _answer(session, app.serving.ha_command.format("info --raw-json"))
     same = _same_machine(ha, await _machine(at))
     if same is False or (same is None and tainted):
@@ -716,17 +732,22 @@ class _Seen:
     tainted: bool
 
 
-_SAYS_NOTHING = "the app's log shows no login with this key, nor anything else since"
+@dataclass(frozen=True, kw_only=True)
+class _Unseen:
+    """Why our login is not in the app's log; one that is `mute` says nothing at all, neither for a server nor against it."""
+
+    reason: str
+    mute: bool
 
 
-async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, before: str | None) -> tuple[_Seen | None, str]:
+async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, before: str | None) -> _Seen | _Unseen:
     """Wait until the app's log shows this login (home-assistant.md, "Proving who answers"); returns it, or why it does not.
 
     A client that never logs in can make sshd write line feeds of its choice (seen on OpenSSH 9.2), so a line counts alone
     only where nothing near it can carry a client's words; otherwise the machine's own name must agree.
     """
     if before is None:
-        return None, "the app's log could not be read"
+        return _Unseen(reason="the app's log could not be read", mute=True)
     ours = keys.fingerprint(str(key.public))
     new: tuple[str, ...] = ()
 
@@ -736,18 +757,26 @@ async def _seen_in_log(reader: Reader, app: App, key: MyKey, session: Session, b
         found = exact or (fitting if len(fitting) == 1 else [])
         return str(found[0].line) if found else None
 
+    said = before
+
     async def seen() -> _Seen | None:
-        nonlocal new
-        new = logs.new_since(before, await reader.log(app.slug))
+        nonlocal said, new
+        said = await reader.log(app.slug)
+        new = logs.new_since(before, said)
         clean, any_line = mine(logs.accepted(new)), mine(logs.logins(new))
         line = clean or any_line
         return _Seen(line=line, tainted=clean is None) if line else None
 
     try:
         found = await reader.until("the app's log to show this login", seen, limit=5.0)
+        if found is None and not said.strip():
+            raise _says_nothing(app)
     except HaSshError as error:
-        return None, error.message
-    return found, "" if found else "the app's log shows no login with this key" if new else _SAYS_NOTHING
+        return _Unseen(reason=error.message, mute=True)
+    if found is not None:
+        return found
+    reason = "the app's log shows no login with this key" + ("" if new else ", nor anything else since")
+    return _Unseen(reason=reason, mute=not new)
 
 
 def _options_in(ran: Ran) -> Any:

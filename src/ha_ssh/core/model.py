@@ -164,16 +164,25 @@ class NotKnown:
     because: str | None = None
     hints: tuple[str, ...] = field(default=(), compare=False)
     """The ways out."""
+    evidence: tuple[str, ...] = field(default=(), compare=False)
+    """What was seen."""
+
+
+HOUSE_SLOW = "house-slow"
+"""The code of a look that ran out of time while the house did answer, and took long over it."""
 
 
 class CannotLook(Exception):
     """Raised by a look that has nothing to look at; `because` names the fact that stands in the way."""
 
-    def __init__(self, reason: str, *, because: str | None = None, code: str = "not-known") -> None:
+    def __init__(
+        self, reason: str, *, because: str | None = None, code: str = "not-known", evidence: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.because = because
         self.code = code
+        self.evidence = evidence
 
 
 @dataclass(frozen=True)
@@ -254,7 +263,7 @@ class Facts:
         """Return the fact of that kind; raises `CannotLook` where it is not known, `NotYet` where a step will tell."""
         value = self.get(kind)
         if isinstance(value, NotKnown):
-            raise CannotLook(value.reason, because=kind.__name__, code=value.code)
+            raise CannotLook(value.reason, because=kind.__name__, code=value.code, evidence=value.evidence)
         return value
 
     def get(self, kind: type[F]) -> F | NotKnown:
@@ -788,6 +797,8 @@ class CoreState:
     tls: bool = False
     detour: str = ""
     """Where not Core itself was asked but the Supervisor: how that was reached, `inside` or `ssh`."""
+    mode: str = ""
+    """`recovery` or `safe` where it runs in that mode."""
 
 
 class SshTrouble(Exception):
@@ -875,6 +886,10 @@ class Reader(Protocol):
     @property
     def channel(self) -> str:
         """How the house is reached: `https`, `http`, `inside` or `ssh`."""
+        ...
+
+    def answered(self, since: float) -> tuple[float, ...]:
+        """Seconds that each answer of the house took that came since then (in the time of the event loop)."""
         ...
 
     async def core(self) -> CoreState:

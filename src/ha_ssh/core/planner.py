@@ -10,6 +10,7 @@ from ha_ssh.core.discreet import hushed, secrets_in
 from ha_ssh.core.errors import CORE_IS_DOWN, SIGN_IN_ENDED
 from ha_ssh.core.facts import Apps, after_start
 from ha_ssh.core.model import (
+    HOUSE_SLOW,
     CannotLook,
     Check,
     Consent,
@@ -59,7 +60,8 @@ def judge(check: Check, want: Want, facts: Facts, secrets: frozenset[str] = froz
     try:
         return hushed(check.judge(want, facts), secrets)
     except CannotLook as cannot:
-        return hushed(unknown(cannot.reason, check.why), secrets)
+        slow = "house-answers" if cannot.code == HOUSE_SLOW else None
+        return hushed(unknown(cannot.reason, check.why, *cannot.evidence, because=slow), secrets)
 
 
 def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:

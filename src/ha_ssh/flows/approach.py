@@ -31,6 +31,8 @@ OFFLINE = "offline"
 """The code of everything that is not looked at with `--offline`."""
 _OUT_OF_REACH = frozenset({"connection-refused", "no-route", "not-resolvable", "timed-out"})
 """The troubles of an address that nobody answers at: another try would only take as long again."""
+_NOT_TRIED_AGAIN = _OUT_OF_REACH | {"captive-portal", "client-certificate", "needs-https"}
+"""The troubles that another request to the same address meets as well; those of TLS are so, too."""
 _NAME_IT = ("name it with `--url URL`, and sign in: `ha-ssh login`", "`ha-ssh setup` does all of it")
 _NOWHERE = Met(url="", name="", id="elsewhere", known=None, trust=Trust())
 _TRIES = 3
@@ -94,7 +96,7 @@ def _by_memory(tools: Tools, known: KnownHouse | None) -> Met:
 async def _entered(tools: Tools, met: Met) -> Home | HaSshError:
     """The house with somebody signed in; else why it is seen from outside only."""
     trouble = met.trouble
-    if trouble is not None and trouble.code in _OUT_OF_REACH:
+    if trouble is not None and (trouble.code in _NOT_TRIED_AGAIN or trouble.code.startswith("tls-")):
         return trouble
     try:
         credentials, fresh = await credentials_for(tools, met, only_looks=True, or_nobody=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.world import files, keyfiles, ssh
 from ha_ssh.world.diary import DIARY
+from ha_ssh.world.ha.answers import in_short
 from ha_ssh.world.openssh import OwnSsh
 from ha_ssh.world.set_aside import hindrances
 
@@ -77,6 +78,10 @@ class RealHome:
         """How the house is reached: `https`, `http`, `inside` or `ssh`."""
         return self._route().channel
 
+    def answered(self, since: float) -> tuple[float, ...]:
+        """Return the seconds that each answer of the house took that came since then."""
+        return () if self._way is None else tuple(took for at, took in self._way.answers if at >= since)
+
     async def core(self) -> CoreState:
         """Return Core's version and who we are there."""
         return await self._route().core()
@@ -89,6 +94,7 @@ class RealHome:
                 "not-understood",
                 f"The Supervisor answers `{endpoint}` in a way that this version of ha-ssh does not understand.",
                 "Update ha-ssh; if it is up to date, please report this.",
+                evidence=(f"`{endpoint}`: {in_short(repr(said))}",),
             )
         return said
 
@@ -123,7 +129,7 @@ class RealHome:
     async def until(self, what: str, look: Callable[[], Awaitable[T | None]], *, limit: float) -> T | None:
         """Look, with growing pauses or when the house reports something; `None` without an answer after `limit` seconds.
 
-        A house that goes away meanwhile, as when Core restarts, is waited for, a minute at the most.
+        A house that goes away meanwhile, as when Core restarts, is waited for, a minute at the most; what will not pass is not.
         """
         del what  # for those who show it
         last = self.clock.now() + limit
@@ -135,8 +141,8 @@ class RealHome:
             try:
                 answer = await look()
                 heard = self.clock.now()
-            except Unreachable:
-                if self.clock.now() >= min(last, heard + _AWAY_FOR):
+            except Unreachable as gone:
+                if not gone.passing or self.clock.now() >= min(last, heard + _AWAY_FOR):
                     raise
             left = last - self.clock.now()
             if answer is not None or left <= 0:

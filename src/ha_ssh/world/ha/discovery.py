@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, UsageError
 from ha_ssh.world.ha.address import CORE_PORT, base_of, candidates, host_of, normalise_url
-from ha_ssh.world.ha.trouble import is_manifest
-from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web, addresses_of
+from ha_ssh.world.ha.answers import is_manifest
+from ha_ssh.world.ha.web import FEW_SECONDS, Shown, Tls, Web, addresses_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,9 +62,13 @@ async def discover(
     return tuple(_once([*announced, *others]))
 
 
-async def identify(text: str, *, tls: Tls | None = None, limit: float = FEW_SECONDS) -> Found:
-    """The Home Assistant at the address that somebody typed, after safe redirects; else raises what is the matter there."""
-    return await _first([asyncio.ensure_future(_identify(url, "given", tls=tls, limit=limit)) for url in candidates(text)])
+async def identify(text: str, *, tls: Tls | None = None, limit: float = FEW_SECONDS, shown: Shown | None = None) -> Found:
+    """The Home Assistant at the address that somebody typed, after safe redirects; else raises what is the matter there.
+
+    What an address shows instead is kept in `shown`, so that nobody has to look again.
+    """
+    tries = [_identify(url, "given", tls=tls, limit=limit, shown=shown) for url in candidates(text)]
+    return await _first([asyncio.ensure_future(one) for one in tries])
 
 
 async def _first(tries: Sequence[asyncio.Task[Found]]) -> Found:
@@ -101,12 +105,12 @@ def _dullness(attempt: asyncio.Task[Found]) -> bool:
     }
 
 
-async def _identify(url: str, how: str, *, tls: Tls | None, limit: float) -> Found:
-    web = Web(url, tls, limit=limit)
+async def _identify(url: str, how: str, *, tls: Tls | None, limit: float, shown: Shown | None = None) -> Found:
+    web = Web(url, tls, limit=limit, shown=shown)
     try:
         answer = await web.get(_MANIFEST, follow=True)
         if not is_manifest(answer) or not answer.url.endswith(_MANIFEST):
-            raise await web.explain()
+            raise await web.explain(manifest=answer)
     finally:
         await web.close()
     there = base_of(answer.url.removesuffix(_MANIFEST))

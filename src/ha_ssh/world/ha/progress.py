@@ -43,9 +43,15 @@ class Progress:
         if told != self._told:
             self._told = told
             self._tell(*told)
-        for child in job.get("child_jobs") or ():
+        for child in dicts(job, "child_jobs"):
             self.take({"parent_id": job.get("uuid") or "?", **child})
         return True
+
+
+def dicts(said: Any, key: str) -> list[dict[str, Any]]:
+    """The objects of a list in an answer; whatever else a release may put there counts as missing."""
+    listed = said.get(key) if isinstance(said, dict) else None
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 async def followed(
@@ -62,7 +68,7 @@ async def followed(
             looking = asyncio.ensure_future(get("/jobs/info"))
             await asyncio.wait({calling, looking}, return_when=asyncio.FIRST_COMPLETED)
             if looking.done() and not looking.exception():  # progress is a courtesy: trouble is the call's to tell
-                for job in (looking.result() or {}).get("jobs") or ():
+                for job in dicts(looking.result(), "jobs"):
                     progress.take(job)
         return await calling
     finally:

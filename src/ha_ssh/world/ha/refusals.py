@@ -212,6 +212,33 @@ _CODES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
 }
 """WebSocket error codes that say everything by themselves."""
+TELLING = frozenset(_CODES)
+"""The same by name: such a refusal needs no message."""
+_ABOUT = 0.8
+"""The part of a time limit from which an empty refusal is the end of that time."""
+
+
+def unanswered(asked: str, took: float, limit: float) -> HaSshError:
+    """The error for a look that was not answered, or refused with an empty message after `took` seconds of `limit`.
+
+    Core refuses so when the time it was given is over; at once it means that it could not ask, or could not read the answer.
+    """
+    seen = (f"`{asked}`: no answer after {took:.1f} s",)
+    if took >= limit * _ABOUT:
+        return Unreachable(
+            "no-answer",
+            f"Home Assistant did not answer `{asked}` within {took:.0f} s.",
+            "A slow or overloaded machine, or a full disk, does that: try again in a minute.",
+            "If it stays so, restart the machine that Home Assistant runs on.",
+            evidence=seen,
+        )
+    return Unreachable(
+        "no-reason",
+        f"Home Assistant could not ask `{asked}` of its Supervisor, and gave no reason.",
+        "Either the Supervisor is down, or it answered what Core cannot read.",
+        "Tell them apart: Settings -> System -> Logs names the failed call (Home Assistant Core), or what the Supervisor met.",
+        evidence=(f"`{asked}`: an error without a message after {took:.1f} s",),
+    )
 
 
 def translate(code: str, message: str, *, changing: bool = True) -> HaSshError:
@@ -227,7 +254,9 @@ def translate(code: str, message: str, *, changing: bool = True) -> HaSshError:
         return _noted(
             Unreachable(
                 "no-answer",
-                "Home Assistant did not say how it ended: it may have taken effect all the same.",
+                "Home Assistant did not say how it ended: it may have taken effect all the same."
+                if changing
+                else "Home Assistant did not answer.",
                 "Run the same command again; it looks at what is there before it acts.",
                 maybe_done=changing,
             ),

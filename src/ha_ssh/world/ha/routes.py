@@ -7,18 +7,20 @@ import base64
 import json
 import re
 import shlex
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ha_ssh.core.errors import HaSshError, Refused, Unreachable
+from ha_ssh.core.facts import texts
 from ha_ssh.core.logs import strip_colours
 from ha_ssh.core.model import CoreState, SshTrouble
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha.address import base_of, origin_of
+from ha_ssh.world.ha.answers import NO_LOG, Answer, not_understood, of_log, redirected
 from ha_ssh.world.ha.progress import Progress, followed
-from ha_ssh.world.ha.refusals import translate
+from ha_ssh.world.ha.refusals import TELLING, translate, unanswered
 from ha_ssh.world.ha.signin import LongLivedToken
-from ha_ssh.world.ha.trouble import of_answer, redirected
-from ha_ssh.world.ha.web import FEW_SECONDS, Tls, Web
+from ha_ssh.world.ha.web import FEW_SECONDS, STOPPING, Shown, Tls, Web, broken_off, heard, messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -35,9 +37,15 @@ T = TypeVar("T")
 
 _LOOK = 20.0
 """Seconds that the Supervisor gets for a GET."""
+_LOG = 6.0
+"""Seconds for which a log may be silent; what goes on coming may take a little longer."""
+_STEADY_TIMES = 3
+"""How many times its limit an answer may take where others keep coming."""
 _SLACK = 5.0
 """Seconds that we wait longer than we let Core wait, so that Core is the first to say so."""
 _AN_HOUR = 3600.0
+_TIMEOUT = "timeout"
+"""The code that we give an answer which did not come."""
 _LOG_LINES = 500
 _PASSING = frozenset(
     {
@@ -45,6 +53,7 @@ _PASSING = frozenset(
         "core-not-answering",
         "core-starting",
         "dropped",
+        "front-error",
         "no-route",
         "not-ready",
         "not-resolvable",
@@ -60,6 +69,8 @@ class Route(Protocol):
     """A way to the Supervisor; every method raises `HaSshError` with a stable code."""
 
     url: str
+    answers: list[tuple[float, float]]
+    """When each answer came, and how long it took: seconds in the time of the event loop."""
 
     @property
     def channel(self) -> str:
@@ -112,6 +123,15 @@ async def by_any_name(endpoint: str, ask: Callable[[str], Coroutine[Any, Any, T]
             raise (refused if again.code == "not-found" else again) from None
 
 
+async def timed(asked: Coroutine[Any, Any, T], answers: list[tuple[float, float]]) -> T:
+    """Wait for an answer, and note when it came and how long it took; where none comes, nothing is noted."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    answer = await asked
+    answers.append((loop.time(), loop.time() - began))
+    return answer
+
+
 async def reach(route: Route, clock: Clock, *, limit: float = 60.0) -> CoreState:
     """Wait with growing pauses until a house that went away is back; raises the last error after `limit` seconds."""
     end, pause = clock.now() + limit, 0.5
@@ -139,6 +159,7 @@ class CoreRoute:
         tls: Tls | None = None,
         limit: float = FEW_SECONDS,
         poll_every: float = 2.0,
+        shown: Shown | None = None,
     ) -> None:
         self.url = base_of(url)
         self._credentials: Credentials = LongLivedToken(self.url, token) if isinstance(token, Secret) else token
@@ -148,7 +169,8 @@ class CoreRoute:
                 f"The token is for {self._credentials.origin}, so it is not sent to {self.url}.",
                 "Sign in at this address: `ha-ssh login`.",
             )
-        self._web = Web(self.url, tls, limit=limit)
+        self.answers: list[tuple[float, float]] = []
+        self._web = Web(self.url, tls, limit=limit, shown=shown)
         self._limit = limit
         self._poll_every = poll_every
         self._line: _Line | None = None
@@ -162,8 +184,8 @@ class CoreRoute:
 
     async def core(self) -> CoreState:
         """Core's version, who we are, and whether there is a Supervisor."""
-        user, config = await asyncio.gather(self.command("auth/current_user"), self.command("get_config"))
-        components = tuple(sorted(str(name) for name in config.get("components") or ()))
+        user, config = await asyncio.gather(self._described("auth/current_user"), self._described("get_config"))
+        components = tuple(sorted(texts(config.get("components"))))
         if "hassio" not in components and _is_starting(config):
             raise _core_starting()
         return CoreState(
@@ -174,7 +196,15 @@ class CoreRoute:
             components=components,
             has_supervisor="hassio" in components,
             tls=self.url.startswith("https:"),
+            mode=next((mode for mode in ("recovery", "safe") if config.get(f"{mode}_mode") is True), ""),
         )
+
+    async def _described(self, kind: str) -> dict[str, Any]:
+        """The object that a command of Core's is answered with; raises `HaSshError` for anything else."""
+        said = await self.command(kind)
+        if not isinstance(said, dict):
+            raise not_understood(self.url, kind, said)
+        return said
 
     async def get(self, endpoint: str) -> Any:
         """The Supervisor's answer to a GET; a connection that breaks off is made once more."""
@@ -205,21 +235,23 @@ class CoreRoute:
         return await by_any_name(_log_of(slug), self._log)
 
     async def _log(self, path: str) -> str:
-        answer = await self._web.get(
+        asked = self._web.get(
             f"/api/hassio{path}",
             token=await self._credentials.access(),
             headers={"Accept": "text/plain", "Range": f"entries=:-{_LOG_LINES - 1}:{_LOG_LINES}"},
-            limit=_LOOK,
+            limit=_LOG,
         )
-        if answer.status in {200, 206}:
+        try:
+            answer = await timed(asked, self.answers)
+        except HaSshError as error:
+            raise error.after(NO_LOG, f"GET {path}: {error.code}") from error
+        if answer.status in {200, 206} and answer.is_text:
             return strip_colours(answer.text)
         if 300 <= answer.status < 400:
-            raise redirected(self.url, answer.headers.get("Location", ""))
-        if answer.status == 401:
+            raise redirected(answer.url, answer.headers.get("Location", ""), status=answer.status)
+        if answer.status == 401 and not (answer.is_anothers or answer.sign_in):
             raise translate("unauthorized", "401")
-        if answer.text.lstrip().startswith("<"):
-            raise of_answer(answer, self.url)
-        raise _refusal(answer.status, answer.text, changing=False)
+        raise of_log(answer, self.url, _refusal)
 
     async def on_event(self, callback: OnEvent) -> Callable[[], None]:
         """Call back for each event of the Supervisor: `{"event": "job" | "addon" | ..., "data": {...}}`."""
@@ -235,21 +267,36 @@ class CoreRoute:
     async def command(self, kind: str, *, changing: bool = False, limit: float | None = None, **fields: Any) -> Any:
         """Any command of Core's WebSocket, such as `auth/current_user`; `limit` in seconds, 0 for none."""
         tried = False
+        steady, limit = limit is None, self._limit if limit is None else limit
         while True:
             line = await self._connected()
+            began = time.monotonic()
             try:
-                answer = await line.ask(kind, fields, limit=self._limit if limit is None else limit)
+                answer = await timed(line.ask(kind, fields, limit=limit, steady=steady), self.answers)
             except _Lost as lost:
+                if lost.fault is not None and not changing:
+                    raise lost.fault from None
                 if tried or (changing and lost.sent):
                     raise Unreachable(
-                        "dropped", f"The connection to {self.url} broke off.", maybe_done=changing and lost.sent
+                        "dropped",
+                        f"The connection to {self.url} broke off.",
+                        *STOPPING,
+                        maybe_done=changing and lost.sent,
+                        evidence=(f"it ended while `{_named(kind, fields)}` waited for its answer",),
                     ) from None
                 tried = True
                 continue
+            except TimeoutError:
+                answer = {"error": {"code": _TIMEOUT}}
             if answer.get("success") is True:
                 return answer.get("result")
-            error = answer.get("error") or {}
-            raise translate(str(error.get("code") or ""), str(error.get("message") or ""), changing=changing)
+            error = answer.get("error")
+            if not isinstance(error, dict):
+                raise not_understood(self.url, kind, answer, changing=changing)
+            code, message = str(error.get("code") or ""), str(error.get("message") or "")
+            if not changing and (code == _TIMEOUT or (not message.strip() and code not in TELLING)):
+                raise unanswered(_named(kind, fields), time.monotonic() - began, _patience(fields, limit))
+            raise translate(code, message, changing=changing)
 
     async def close(self) -> None:
         """Close the socket and the session."""
@@ -271,7 +318,7 @@ class CoreRoute:
         try:
             return await self.command("supervisor/api", changing=changing, limit=0 if limit is None else limit + _SLACK, **fields)
         except Refused as refused:
-            if refused.code == "no-supervisor" and _is_starting(await self.command("get_config")):
+            if refused.code == "no-supervisor" and _is_starting(await self._described("get_config")):
                 raise _core_starting() from refused
             raise
 
@@ -286,39 +333,25 @@ class CoreRoute:
 
     async def _connect(self) -> _Line:
         token = await self._credentials.access()
-        socket = await self._web.socket("/api/websocket")
+        socket = await timed(self._web.socket("/api/websocket"), self.answers)
         try:
             version = await self._sign_in(socket, token)
         except BaseException:
             await socket.close()
             raise
-        self._line = line = _Line(socket, version, self._tell)
+        self._line = line = _Line(socket, self.url, version, self._tell)
         if self._listeners:
             await self._subscribed(line)
         return line
 
     async def _sign_in(self, socket: aiohttp.ClientWebSocketResponse, token: Secret) -> str:
         """Say who we are; returns Core's version."""
-        hello = await self._hear(socket)
-        if hello.get("type") != "auth_required":
-            raise Unreachable("not-home-assistant", f"A WebSocket answers at {self.url}, but it is not Home Assistant's.")
+        hello = await timed(heard(socket, self.url, "auth_required", limit=self._limit), self.answers)
         await socket.send_json({"type": "auth", "access_token": token.reveal()})
-        said = await self._hear(socket)
-        if said.get("type") == "auth_invalid":
+        said = await timed(heard(socket, self.url, "auth_ok", "auth_invalid", limit=self._limit), self.answers)
+        if said["type"] == "auth_invalid":
             raise self._credentials.refuse()
-        if said.get("type") != "auth_ok":
-            raise Unreachable("not-home-assistant", f"Home Assistant at {self.url} answers the sign-in with something else.")
         return str(said.get("ha_version") or hello.get("ha_version") or "")
-
-    async def _hear(self, socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(self._limit):
-                message = await socket.receive()
-        except TimeoutError:
-            raise Unreachable("timed-out", f"Home Assistant at {self.url} does not answer the sign-in in time.") from None
-        if not isinstance(message.data, str):
-            raise Unreachable("dropped", f"Home Assistant at {self.url} closed the connection during the sign-in.")
-        return next(iter(_messages(message.data)), {})
 
     async def _subscribed(self, line: _Line) -> None:
         """Ask for the Supervisor's events, once per line; a Core that has none is looked at by polling anyway."""
@@ -326,7 +359,7 @@ class CoreRoute:
             line.subscribed = True
             try:
                 await line.ask("supervisor/subscribe", {}, limit=self._limit)
-            except (_Lost, Unreachable):
+            except (_Lost, TimeoutError):
                 line.subscribed = False
 
     def _tell(self, event: Mapping[str, Any]) -> None:
@@ -340,17 +373,21 @@ def _seen(attempt: asyncio.Task[Any]) -> None:
 
 
 class _Lost(Exception):
-    """The socket closed under a question; `sent` says whether the question may have arrived."""
+    """The socket closed under a question.
 
-    def __init__(self, *, sent: bool) -> None:
+    `sent` says whether the question may have arrived, `fault` what ended the socket where that would happen again.
+    """
+
+    def __init__(self, *, sent: bool, fault: HaSshError | None = None) -> None:
         super().__init__()
         self.sent = sent
+        self.fault = fault
 
 
 class _Line:
     """A WebSocket after the sign-in: many questions at once, each answer found by its number."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, version: str, tell: OnEvent) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, url: str, version: str, tell: OnEvent) -> None:
         self.version = version
         self.lost = False
         self.subscribed = False
@@ -359,10 +396,17 @@ class _Line:
         self._number = 0
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._sending = asyncio.Lock()
-        self._listening = asyncio.create_task(self._listen(), name="Core's WebSocket")
+        self._fault: HaSshError | None = None
+        self._heard = 0.0
+        """When the last message came, in the time of the event loop."""
+        self._listening = asyncio.create_task(self._listen(url), name="Core's WebSocket")
 
-    async def ask(self, kind: str, fields: Mapping[str, Any], *, limit: float) -> dict[str, Any]:
-        """Send a command and wait for its result message, `limit` seconds at most (0: as long as it takes)."""
+    async def ask(self, kind: str, fields: Mapping[str, Any], *, limit: float, steady: bool = False) -> dict[str, Any]:
+        """Send a command and wait for its result message, `limit` seconds at most (0: as long as it takes).
+
+        With `steady`, the limit is one of silence: as long as other messages come, it is waited for a few times as long.
+        Raises `TimeoutError` where none comes.
+        """
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         async with self._sending:  # Core wants the numbers in rising order
             if self.lost:
@@ -376,29 +420,41 @@ class _Line:
                 del self._asked[number]
                 raise _Lost(sent=False) from None
         try:
-            async with asyncio.timeout(limit or None):
-                return await answer
-        except TimeoutError:
-            return {"error": {"code": "timeout"}}
+            await self._awaited(answer, limit, steady=steady)
+            return answer.result()
         finally:
             self._asked.pop(number, None)
+
+    async def _awaited(self, answer: asyncio.Future[dict[str, Any]], limit: float, *, steady: bool) -> None:
+        """Wait until the answer is there; raises `TimeoutError`."""
+        began = asyncio.get_running_loop().time()
+        while not answer.done():
+            now = asyncio.get_running_loop().time()
+            end = max(began, self._heard) + limit if steady else began + limit
+            left = min(end, began + limit * _STEADY_TIMES) - now if limit else None
+            if left is not None and left <= 0:
+                raise TimeoutError
+            await asyncio.wait({answer}, timeout=left)
 
     async def close(self) -> None:
         """Say goodbye and wait until the listening has ended."""
         await self._socket.close()
         await asyncio.wait({self._listening})
 
-    async def _listen(self) -> None:
+    async def _listen(self, url: str) -> None:
         try:
             async for message in self._socket:
+                self._heard = asyncio.get_running_loop().time()
                 if isinstance(message.data, str):
-                    for said in _messages(message.data):
+                    for said in messages(message.data):
                         self._take(said)
+                else:
+                    self._fault = broken_off(message.data, url)
         finally:
             self.lost = True
             for answer in self._asked.values():
                 if not answer.done():
-                    answer.set_exception(_Lost(sent=True))
+                    answer.set_exception(_Lost(sent=True, fault=self._fault))
 
     def _take(self, said: Mapping[str, Any]) -> None:
         number = said.get("id")
@@ -409,18 +465,20 @@ class _Line:
             self._tell(event)
 
 
-def _messages(text: str) -> list[dict[str, Any]]:
-    """The messages in a frame: one, or a list of them; anything else is none."""
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return []
-    return [message for message in (said if isinstance(said, list) else [said]) if isinstance(message, dict)]
-
-
 def _log_of(slug: str) -> str:
     """The endpoint of an app's log; `supervisor` has one too."""
     return "/supervisor/logs" if slug == "supervisor" else f"/addons/{slug}/logs"
+
+
+def _named(kind: str, fields: Mapping[str, Any]) -> str:
+    """What was asked, as people read it: a request to the Supervisor, else the command of Core's."""
+    return f"{str(fields['method']).upper()} {fields['endpoint']}" if "endpoint" in fields else kind
+
+
+def _patience(fields: Mapping[str, Any], limit: float) -> float:
+    """Seconds that an answer had: those that Core was told to give the Supervisor, else our own."""
+    told = fields.get("timeout")
+    return float(told) if isinstance(told, int | float) else limit
 
 
 def _is_starting(config: Mapping[str, Any]) -> bool:
@@ -446,11 +504,14 @@ class Rest:
 
     def __init__(self, url: str, poll_every: float) -> None:
         self.url = base_of(url)
+        self.answers: list[tuple[float, float]] = []
         self._poll_every = poll_every
 
     async def core(self) -> CoreState:
         """Core's version; who asks the Supervisor as an app may do what the app may."""
-        info = await self.get("/core/info") or {}
+        info = await self.get("/core/info")
+        if not isinstance(info, dict):
+            raise not_understood(self.url, "/core/info", info)
         version = str(info.get("version") or "")
         return CoreState(url=self.url, version=version, is_admin=True, components=("hassio",), detour=self.channel)
 
@@ -459,7 +520,7 @@ class Rest:
         return await by_any_name(endpoint, self._get)
 
     async def _get(self, endpoint: str) -> Any:
-        return _result(*await self.ask("GET", endpoint, None, _LOOK), changing=False)
+        return _result(*await timed(self.ask("GET", endpoint, None, _LOOK), self.answers), changing=False)
 
     async def post(
         self,
@@ -480,10 +541,11 @@ class Rest:
         return await by_any_name(_log_of(slug), self._log)
 
     async def _log(self, path: str) -> str:
-        status, text = await self.ask("GET", path, None, _LOOK)
-        if status == 200:
+        status, text = await timed(self.ask("GET", path, None, _LOG), self.answers)
+        answer = Answer(status=status, url=f"{self.url}{path}", text=text)
+        if status == 200 and answer.is_text:
             return strip_colours(text)
-        raise _refusal(status, text, changing=False)
+        raise of_log(answer, self.url, _refusal)
 
     async def on_event(self, callback: OnEvent) -> Callable[[], None]:
         """The REST API has no events: nothing ever calls back."""
@@ -597,7 +659,7 @@ def _result(status: int, text: str, *, changing: bool) -> Any:
     raise _refusal(status, text, changing=changing)
 
 
-def _refusal(status: int, text: str, *, changing: bool) -> HaSshError:
+def _refusal(status: int, text: str, *, changing: bool = False) -> HaSshError:
     """The error for a REST answer that says no: its message, else its status."""
     try:
         body = json.loads(text)

@@ -18,14 +18,14 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from ha_ssh.core.errors import HaSshError, MissingAnswer, Refused, UsageError
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha.address import origin_of
-from ha_ssh.world.ha.trouble import of_answer
+from ha_ssh.world.ha.answers import of_answer
 from ha_ssh.world.ha.web import Tls, Web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from ha_ssh.world.ha.answers import Answer
     from ha_ssh.world.ha.routes import CoreRoute
-    from ha_ssh.world.ha.trouble import Answer
 
 _NO_BROWSER_CLIENT = "http://127.0.0.1/"
 """The client id of a sign-in in the terminal: IndieAuth wants the URL of a page, and loopback needs none to exist."""
@@ -420,7 +420,7 @@ def _second_factor(step: Mapping[str, Any]) -> str:
 
 def _read(answer: Answer, url: str) -> Any:
     """The JSON of an answer, or the error that it means."""
-    if answer.status == 403:
+    if answer.status == 403 and not answer.is_anothers:
         raise Refused(
             "ip-banned",
             f"Home Assistant at {url} has banned the address of this computer, or lets nobody sign in from here.",

@@ -1,23 +1,17 @@
-"""What can be wrong on the way to Home Assistant: from exceptions and answers to errors with a name. Pure."""
+"""What can be wrong on the way to Home Assistant: from the exceptions of a connection to errors with a name. Pure."""
 
 from __future__ import annotations
 
 import errno
-import json
 import re
 import socket
 import ssl
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ha_ssh.core.errors import HaSshError, Refused, Unreachable, UsageError
+from ha_ssh.core.errors import HaSshError, Unreachable, UsageError
 from ha_ssh.world.ha.address import host_of
+from ha_ssh.world.ha.answers import THE_HOUSE_ITSELF, client_certificate, not_home_assistant
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_THE_HOUSE_ITSELF = "Or use the address of the house itself, such as `--url http://homeassistant.local:8123`."
 _OWN_CA = "If the house has an authority of its own, name its certificate with `--ca-file FILE`."
 _OWN_NAME = "Use the name that the certificate is made for."
 _CERTIFICATE: dict[int, tuple[str, str, str]] = {
@@ -31,99 +25,9 @@ _CERTIFICATE: dict[int, tuple[str, str, str]] = {
     64: ("tls-name-mismatch", "is made for another address", _OWN_NAME),
 }
 """What OpenSSL's verify codes (X509_V_ERR_...) mean for people."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a web server answered."""
-
-    status: int
-    url: str
-    """The address that answered in the end."""
-    text: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def json(self) -> Any:
-        """The body as JSON, or `None` where it is none."""
-        try:
-            return json.loads(self.text)
-        except ValueError:
-            return None
-
-
-def is_manifest(answer: Answer) -> bool:
-    """Whether this is Home Assistant's answer to GET `/manifest.json`."""
-    manifest = answer.json() if answer.status == 200 else None
-    return isinstance(manifest, dict) and "Home Assistant" in (manifest.get("name"), manifest.get("short_name"))
-
-
-def of_answers(manifest: Answer, api: Answer, url: str, *, socket_status: int | None = None) -> HaSshError:
-    """Why a server that answers HTTP is no usable Home Assistant, by what it answers to GET `/manifest.json` and `/api/`."""
-    if 403 in (socket_status, manifest.status) and api.status == 403:
-        return Refused(
-            "ip-banned",
-            f"Home Assistant at {url} has banned the address of this computer, after too many failed logins.",
-            "Delete the address from `ip_bans.yaml` in the configuration folder and restart Home Assistant.",
-            "Or use another computer.",
-        )
-    if manifest.status == 400 and "HTTPS port" in manifest.text:
-        return Unreachable("needs-https", f"{url} wants TLS.", f"Use `--url {url.replace('http:', 'https:', 1)}`.")
-    if manifest.status == api.status == 400:
-        return Refused(
-            "untrusted-proxy",
-            f"Home Assistant refuses everything that comes through the proxy at {url} (400: Bad Request).",
-            "In `configuration.yaml`, under `http:`, set `use_x_forwarded_for: true` and list the proxy in `trusted_proxies:`.",
-            _THE_HOUSE_ITSELF,
-        )
-    if is_manifest(manifest) and socket_status is not None:
-        return Unreachable(
-            "no-websocket",
-            f"{url} shows Home Assistant, but does not let its WebSocket through (answer {socket_status}).",
-            "A proxy in front of it has to pass on WebSockets (the `Upgrade` header).",
-            _THE_HOUSE_ITSELF,
-        )
-    return of_answer(manifest, url)
-
-
-def of_answer(answer: Answer, url: str) -> HaSshError:
-    """The error for an answer that is not what Home Assistant would say."""
-    if answer.status in {502, 503, 504}:
-        return Unreachable(
-            "core-not-answering",
-            f"{url} answers, but Home Assistant behind it does not ({answer.status}): it is starting, or stopped.",
-            "Wait a minute and try again; if it stays so, restart Home Assistant.",
-        )
-    if answer.status >= 500:
-        return Unreachable(
-            "server-error",
-            f"Home Assistant at {url} met an error of its own ({answer.status}).",
-            "Settings -> System -> Logs says more.",
-        )
-    if re.search(r"Preparing Home Assistant|landing.?page", answer.text, re.IGNORECASE):
-        return Unreachable(
-            "core-starting",
-            "Home Assistant is still being installed on this machine.",
-            "That takes up to 20 minutes; try again then.",
-        )
-    return _no_home_assistant(url)
-
-
-def _no_home_assistant(url: str) -> HaSshError:
-    return Unreachable(
-        "not-home-assistant",
-        f"Something answers at {url}, but it is not Home Assistant.",
-        "Give the address that opens Home Assistant in your browser. "
-        "Its port is 8123, or 80 on an installation made since 2026.11.",
-    )
-
-
-def redirected(url: str, location: str) -> HaSshError:
-    """The error for a redirect that is not followed."""
-    return Unreachable(
-        "redirected",
-        f"{url} sends requests on to {location.partition('?')[0] or 'nowhere'}: to another address, or out of TLS.",
-        "If that is your house, name it yourself with `--url`.",
-    )
+_TOO_OLD = re.compile(r"PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|WRONG_SSL_VERSION|VERSION_TOO_LOW")
+_NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST")
+"""What OpenSSL says where plain text comes back instead of TLS."""
 
 
 def of_connection(error: BaseException, url: str) -> HaSshError:
@@ -143,29 +47,102 @@ def of_connection(error: BaseException, url: str) -> HaSshError:
             "tls-fingerprint",
             f"The certificate at {url} is not the pinned one: its fingerprint is {error.got.hex(':').upper()}.",
             "If it was renewed on purpose, pin the new one with `--tls-fingerprint`.",
+            passing=False,
         )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _of_certificate(error.certificate_error, url)
-    if isinstance(cause, ssl.SSLError):
-        plain = url.replace("https:", "http:", 1)
-        return Unreachable(
-            "tls-failed",
-            f"{url} does not speak TLS as it should ({cause.reason or cause}).",
-            f"Without TLS it is `--url {plain}`.",
-        )
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(cause, ConnectionResetError | BrokenPipeError):
+        return _of_handshake("EOF, the connection was reset", url)
+    if (reason := _tls_reason(error)) is not None:
+        return _of_handshake(reason, url)
     if isinstance(error, TimeoutError):
         return Unreachable(
             "timed-out",
             f"{url} did not answer in time.",
             "A wrong address, another network (guest Wi-Fi, VPN) or a firewall: does it open in the browser of this computer?",
+            *(("Or something takes connections there and speaks no TLS.",) if url.startswith("https:") else ()),
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return _of_connecting(cause, url)
     if isinstance(error, aiohttp.ClientResponseError):  # what answers does not speak HTTP
-        return _no_home_assistant(url)
+        said = error.message.partition("\n")[0].rstrip(":.")
+        seen = f"what came is no HTTP ({said})" if said else "what came is no HTTP"
+        return not_home_assistant(f"Something answers at {url}, but it is not Home Assistant: {seen}.", evidence=(seen,))
     hint = f"If this port wants TLS: `--url {url.replace('http:', 'https:', 1)}`."
-    hints = (hint,) if isinstance(error, aiohttp.ServerDisconnectedError) and url.startswith("http:") else ()
+    cut = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError) or getattr(error, "errno", 0) == errno.ECONNRESET
+    if url.startswith("https:"):
+        hint = "A proxy that demands a client certificate ends connections so, too: does the address open in a browser?"
+    hints = (hint,) if cut else ()
     return Unreachable("dropped", f"The connection to {url} broke off ({str(error) or type(error).__name__}).", *hints)
+
+
+def _tls_reason(error: BaseException) -> str | None:
+    """What OpenSSL complains of, also where aiohttp has made an error of its own of it; `None` where it does not."""
+    for cause in (error, getattr(error, "os_error", None), error.__cause__):
+        if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None):
+            return str(cause.reason)
+    found = re.search(r"\[SSL(?:: (\w+))?\]", str(error))
+    return (found[1] or str(error)) if found else None
+
+
+def _of_handshake(reason: str, url: str) -> HaSshError:
+    """The error for a TLS handshake that failed before any certificate was looked at."""
+    seen = (f"OpenSSL: {reason}",)
+    parts = urlsplit(url)
+    look = f"`openssl s_client -connect {parts.hostname}:{parts.port or 443}`"
+    if "CERTIFICATE_REQUIRED" in reason:
+        return client_certificate(url, f"{url} demands a client certificate, which ha-ssh does not have.", seen)
+    if _TOO_OLD.search(reason):
+        return Unreachable(
+            "tls-too-old",
+            f"{url} offers only TLS that is too old: older than 1.2, which no client of today accepts ({reason}).",
+            "Update what speaks TLS there, a proxy as a rule, or let it offer TLS 1.2 and 1.3.",
+            THE_HOUSE_ITSELF,
+            passing=False,
+            evidence=seen,
+        )
+    if _NO_TLS.search(reason):
+        return Unreachable(
+            "tls-failed",
+            f"What answers at {url} does not speak TLS on this port ({reason}).",
+            f"If the house has no TLS there, it is `--url {url.replace('https:', 'http:', 1)}`.",
+            passing=False,
+            evidence=seen,
+        )
+    if "HANDSHAKE_FAILURE" in reason or "ALERT_BAD_CERTIFICATE" in reason:
+        return Unreachable(
+            "tls-refused",
+            f"{url} refuses the TLS handshake ({reason}): either it demands a client certificate, which ha-ssh does not have, or "
+            "it has no way of encrypting in common with this computer.",
+            f"Tell them apart: {look} names `Acceptable client certificate CA names` where a certificate is demanded.",
+            THE_HOUSE_ITSELF,
+            passing=False,
+            evidence=seen,
+        )
+    if "UNRECOGNIZED_NAME" in reason or "INTERNAL_ERROR" in reason:
+        return Unreachable(
+            "tls-refused",
+            f"{url} refuses the TLS handshake ({reason}): as a rule it has no certificate for the name `{parts.hostname}`.",
+            "Use the name that its certificate is made for.",
+            THE_HOUSE_ITSELF,
+            passing=False,
+            evidence=seen,
+        )
+    if "EOF" in reason:
+        return Unreachable(
+            "tls-failed",
+            f"{url} ends the connection in the middle of the TLS handshake ({reason}): either it demands a client certificate, "
+            "which ha-ssh does not have, or it speaks no TLS there, or something on the way cuts it off.",
+            f"Tell them apart: {look} says how far it comes.",
+            THE_HOUSE_ITSELF,
+            evidence=seen,
+        )
+    return Unreachable(
+        "tls-failed",
+        f"The TLS handshake with {url} fails for a reason that is not recognised ({reason}).",
+        f"Look what it says: {look}.",
+        evidence=seen,
+    )
 
 
 def _of_connecting(cause: object, url: str) -> HaSshError:
@@ -189,5 +166,6 @@ def _of_connecting(cause: object, url: str) -> HaSshError:
 
 def _of_certificate(error: Exception, url: str) -> HaSshError:
     said = getattr(error, "verify_message", "") or str(error)
+    seen = (f"OpenSSL: {said}",)
     code, what, hint = _CERTIFICATE.get(getattr(error, "verify_code", 0), ("tls-untrusted", f"is not trusted ({said})", _OWN_CA))
-    return Unreachable(code, f"The TLS certificate at {url} {what}.", hint)
+    return Unreachable(code, f"The TLS certificate at {url} {what}.", hint, passing=False, evidence=seen)

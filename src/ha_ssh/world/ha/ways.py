@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import time
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.errors import HaSshError, Unreachable
+from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.model import SecretRef
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha import discovery, web
@@ -34,8 +33,10 @@ class Ways:
         *,
         around: Sequence[str] | None = None,
         now: Callable[[], float] = time.time,
+        shown: web.Shown | None = None,
     ) -> None:
         self._vault = vault
+        self._shown = shown or web.Shown()
         self._around = around
         """The only addresses to look at, instead of the network."""
         self._now = now
@@ -52,27 +53,18 @@ class Ways:
 
     async def identify(self, address: str, trust: Trust) -> Found:
         """The house at an address as people type it, after safe redirects; else raises what is the matter there."""
-        return await discovery.identify(address, tls=_tls(trust))
+        return await discovery.identify(address, tls=_tls(trust), shown=self._shown)
 
     async def greeting(self, url: str, trust: Trust) -> str:
         """The version that Home Assistant tells everybody who opens its WebSocket; else raises what is the matter there."""
-        house = web.Web(url, _tls(trust))
+        house = web.Web(url, _tls(trust), shown=self._shown)
         try:
             socket = await house.socket("/api/websocket")
-            async with asyncio.timeout(web.FEW_SECONDS):
-                hello = (await socket.receive()).data
+            hello = await web.heard(socket, url, "auth_required")
             await socket.close()
-        except TimeoutError:
-            raise Unreachable("timed-out", f"{url} opens a WebSocket and then says nothing.") from None
         finally:
             await house.close()
-        try:
-            said = json.loads(hello)
-        except (TypeError, ValueError):
-            said = None
-        if not isinstance(said, dict) or said.get("type") != "auth_required":
-            raise Unreachable("not-home-assistant", f"A WebSocket answers at {url}, but it is not Home Assistant's.")
-        return str(said.get("ha_version") or "")
+        return str(hello.get("ha_version") or "")
 
     def likeliest(self, address: str) -> str:
         """The origin that an address most likely means."""

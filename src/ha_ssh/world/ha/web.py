@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import socket
 import ssl
 import sys
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ha_ssh.core.errors import HaSshError, UnknownCertificate, Unreachable, UsageError
-from ha_ssh.world.ha.address import base_of, host_of, safe_redirect
-from ha_ssh.world.ha.trouble import Answer, of_answers, of_connection, redirected
+from ha_ssh.world.ha.address import base_of, host_of, origin_of, safe_redirect
+from ha_ssh.world.ha.answers import THE_HOUSE_ITSELF, Answer, circle, in_short, not_home_assistant, of_answers, redirected
+from ha_ssh.world.ha.trouble import of_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +27,21 @@ if TYPE_CHECKING:
     from ha_ssh.core.secret import Secret
 
 FEW_SECONDS = 5.0
-"""How long a connection and a quick answer may take."""
+"""How long a connection and a quick answer may take, and how long an answer may pause once it has begun."""
+STEADY_SECONDS = 8.0
+"""How long an answer may take in all that goes on coming."""
 
 _LARGEST = 16 * 1024 * 1024
 """How much of an answer is read, in bytes: a camera behind a wrong port never ends."""
 _REDIRECTS = 5
+STOPPING = (
+    "A Home Assistant that is just stopping does that, or a proxy that lets WebSockets through only for a moment.",
+    "Try again in a minute.",
+    THE_HOUSE_ITSELF,
+)
+"""What is to be done where a connection ends too early."""
+_TOO_BIG = 1009
+"""The close code of a WebSocket for a message that is too large (RFC 6455, 7.4.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +88,30 @@ def load() -> None:
         delattr(ssl.SSLContext, reads_them)
 
 
+class Shown:
+    """What addresses have just shown to everybody, for the next of the same run who would ask: each is handed over once."""
+
+    def __init__(self) -> None:
+        self._by_url: dict[str, tuple[Answer, Answer]] = {}
+
+    def keep(self, url: str, manifest: Answer, api: Answer) -> None:
+        """Keep the answers to GET `/manifest.json` and `/api/`."""
+        self._by_url[url] = (manifest, api)
+
+    def take(self, url: str) -> tuple[Answer, Answer] | None:
+        """Hand them over."""
+        return self._by_url.pop(url, None)
+
+
 class Web:
     """A client for one address; raises `HaSshError` only, with a code that says what is the matter."""
 
-    def __init__(self, url: str, tls: Tls | None = None, *, limit: float = FEW_SECONDS) -> None:
+    def __init__(self, url: str, tls: Tls | None = None, *, limit: float = FEW_SECONDS, shown: Shown | None = None) -> None:
         load()
         self.url = base_of(url)
         self._tls = tls or Tls()
         self._limit = limit
+        self._shown = shown or Shown()
         self._session: aiohttp.ClientSession | None = None
 
     async def get(
@@ -98,15 +126,23 @@ class Web:
         """GET a path; `follow` walks safe redirects, and is refused together with a token."""
         if follow and token is not None:
             raise ValueError("a token never travels along a redirect")
-        url = self.url + path
-        for _ in range(_REDIRECTS):
-            answer = await self._ask("GET", url, token=token, headers=headers, limit=limit)
+        first = url = self.url + path
+        passed = [url]
+        while True:
+            try:
+                answer = await self._ask("GET", url, token=token, headers=headers, limit=limit)
+            except HaSshError as error:
+                raise (
+                    error if url == first else error.after(f"{first} redirects to {url}.", f"GET {path}: Location: {url}")
+                ) from error
             if not (follow and 300 <= answer.status < 400 and (location := answer.headers.get("Location"))):
                 return answer
             if (there := safe_redirect(url, location)) is None:
-                raise redirected(self.url, location)
+                raise redirected(url, location, status=answer.status)
+            if there in passed or len(passed) > _REDIRECTS:
+                raise circle(first, (f"GET {path}: {' -> '.join([*passed, there])}",))
             url = there
-        raise Unreachable("redirected", f"{self.url} sends every request on to somewhere else, in a circle.")
+            passed.append(url)
 
     async def post(
         self,
@@ -124,17 +160,18 @@ class Web:
         """Open a WebSocket, without following redirects."""
         import aiohttp
 
+        url = self.url + path
         try:
             async with asyncio.timeout(self._limit):
                 return await self._open().ws_connect(
-                    self.url + path, heartbeat=30, max_msg_size=_LARGEST, timeout=aiohttp.ClientWSTimeout(ws_close=2)
+                    url, heartbeat=30, max_msg_size=_LARGEST, timeout=aiohttp.ClientWSTimeout(ws_close=2)
                 )
         except _Elsewhere as elsewhere:
-            raise redirected(self.url, elsewhere.location) from None
+            raise redirected(url, elsewhere.location) from None
         except aiohttp.WSServerHandshakeError as error:
-            raise await self.explain(socket_status=error.status) from error
+            raise await self.explain(socket=Answer(status=error.status, url=url, headers=error.headers or {})) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise await self._trouble(error) from error
+            raise await self._trouble(error, self.url) from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -158,14 +195,22 @@ class Web:
             sent["Authorization"] = f"Bearer {token.reveal()}"
         if url.startswith("https:") and not self.url.startswith("https:"):
             rest["ssl"] = self._tls.setting()
+        loop = asyncio.get_running_loop()
+        silence = limit or self._limit
+        end = loop.time() + max(silence, STEADY_SECONDS)
+        body: bytearray | None = None
         try:
-            async with asyncio.timeout(limit or self._limit):
+            async with asyncio.timeout(silence) as timer:
                 async with self._open().request(method, url, headers=sent, allow_redirects=False, **rest) as response:
                     body = bytearray()
-                    async for chunk in response.content.iter_chunked(65536):
+                    async for chunk in response.content.iter_any():
+                        timer.reschedule(min(loop.time() + silence, end))
                         body += chunk
                         if len(body) > _LARGEST:
-                            break
+                            raise not_home_assistant(
+                                f"Something answers at {url} without an end, which Home Assistant does not.",
+                                evidence=(f"{method} {urlsplit(url).path}: {response.status}, more than {_LARGEST >> 20} MB",),
+                            )
                     return Answer(
                         status=response.status,
                         url=url,
@@ -173,7 +218,12 @@ class Web:
                         headers=response.headers,
                     )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise await self._trouble(error) from error
+            if isinstance(error, TimeoutError) and body is not None:
+                says = f"{url.partition('?')[0]} began to answer, and did not come to an end in time."
+                raise Unreachable("timed-out", says, evidence=(f"{len(body)} bytes had come",)) from error
+            raise await self._trouble(
+                error, url.partition("?")[0] if origin_of(url) != origin_of(self.url) else self.url
+            ) from error
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -195,23 +245,80 @@ class Web:
             )
         return self._session
 
-    async def _trouble(self, error: BaseException) -> HaSshError:
+    async def _trouble(self, error: BaseException, url: str) -> HaSshError:
         """The error for a connection that failed; one that is about an unknown certificate names its fingerprint."""
-        trouble = of_connection(error, self.url)
-        if trouble.code in {"tls-self-signed", "tls-unknown-issuer"} and (
-            seen := await fingerprint_of(self.url, limit=self._limit)
-        ):
+        trouble = of_connection(error, url)
+        if trouble.code in {"tls-self-signed", "tls-unknown-issuer"} and (seen := await fingerprint_of(url, limit=self._limit)):
             pin = f"Or pin this very certificate, if it is the one of your house: `--tls-fingerprint {seen}`."
-            return UnknownCertificate(trouble.code, trouble.message, *trouble.hints, pin, url=self.url, fingerprint=seen)
+            unknown = UnknownCertificate(trouble.code, trouble.message, *trouble.hints, pin, url=url, fingerprint=seen)
+            unknown.evidence = trouble.evidence
+            return unknown
         return trouble
 
-    async def explain(self, *, socket_status: int | None = None) -> HaSshError:
-        """Why this is no usable Home Assistant, found out without any secret; `socket_status` is what its WebSocket answered."""
+    async def explain(self, *, manifest: Answer | None = None, socket: Answer | None = None) -> HaSshError:
+        """Why this is no usable Home Assistant, found out without any secret.
+
+        `manifest` is what it answered to GET `/manifest.json` where that is known, `socket` what its WebSocket did.
+        """
         try:
-            manifest, api = await asyncio.gather(self.get("/manifest.json", follow=True), self.get("/api/"))
+            first, api = self._shown.take(self.url) or await asyncio.gather(self._manifest(manifest), self.get("/api/"))
         except HaSshError as error:
             return error
-        return of_answers(manifest, api, self.url, socket_status=socket_status)
+        if socket is None:
+            self._shown.keep(self.url, first, api)
+        return of_answers(first, api, self.url, socket=socket)
+
+    async def _manifest(self, known: Answer | None) -> Answer:
+        return known or await self.get("/manifest.json", follow=True)
+
+
+async def heard(socket: aiohttp.ClientWebSocketResponse, url: str, *kinds: str, limit: float = FEW_SECONDS) -> dict[str, Any]:
+    """The next message of a WebSocket during the sign-in, which is one of these kinds; raises `Unreachable`."""
+    try:
+        async with asyncio.timeout(limit):
+            message = await socket.receive()
+    except TimeoutError:
+        says = f"A WebSocket opens at {url}, and then says nothing: Home Assistant does not answer the sign-in in time."
+        look = "Either Home Assistant hangs, or something in front opens WebSockets by itself: does its page load in a browser?"
+        raise Unreachable("timed-out", says, look, evidence=(f"no `{kinds[0]}` for {limit:g} s",)) from None
+    if not isinstance(message.data, str):
+        raise broken_off(message.data, url) or Unreachable(
+            "dropped",
+            f"Home Assistant at {url} closed the connection during the sign-in.",
+            *STOPPING,
+            evidence=(f"closed instead of `{kinds[0]}`",),
+        )
+    said = next(iter(messages(message.data)), {})
+    if said.get("type") not in kinds:
+        raise not_home_assistant(
+            f"A WebSocket answers at {url}, but it is not Home Assistant's.",
+            evidence=(f"expected `{kinds[0]}`, and this came: {in_short(message.data)}",),
+        )
+    return said
+
+
+def broken_off(data: object, url: str) -> HaSshError | None:
+    """The error for a WebSocket that sent what none may send, or too much; `None` where it merely closed. It does not pass."""
+    from aiohttp import WebSocketError
+
+    if not isinstance(data, WebSocketError):
+        return None
+    if data.code == _TOO_BIG:
+        says = f"The WebSocket at {url} sends more at once than Home Assistant ever does (over {_LARGEST >> 20} MB)."
+    else:
+        says = f"The WebSocket at {url} sends what no WebSocket may send; something in between may garble it."
+    return Unreachable(
+        "not-understood", says, THE_HOUSE_ITSELF, passing=False, evidence=(in_short(" ".join(map(str, data.args))),)
+    )
+
+
+def messages(text: str) -> list[dict[str, Any]]:
+    """The messages in a frame: one, or a list of them; anything else is none."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return []
+    return [message for message in (said if isinstance(said, list) else [said]) if isinstance(message, dict)]
 
 
 async def fingerprint_of(url: str, *, limit: float = FEW_SECONDS) -> str | None:
