@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checks.scenes import BAD, EVERY, Scene, bad, break_by, diagnose, healthy, repair, scenes_of
+from ha_ssh import engine
 from ha_ssh.checks.app_installed import InstallApp
 from ha_ssh.core import planner
 from ha_ssh.core.errors import HaSshError
-from ha_ssh.core.facts import Core
+from ha_ssh.core.facts import AppLog, Core, Doors, Supervisor
+from ha_ssh.core.house_facts import Disk, Jobs
 from ha_ssh.core.left_out import LEFT_OUT
-from ha_ssh.core.model import Consent, Edit, EditOp, Level, NotKnown
+from ha_ssh.core.model import HOUSE_SLOW, Consent, Edit, EditOp, Level, NotKnown
 from laws.worlds import FLAVOURS, World, in_loop
 
 if TYPE_CHECKING:
@@ -169,6 +171,90 @@ def test_each_reason_why_the_house_does_not_let_us_in_is_told_apart(code: str, f
     assert code in " ".join(verdict.evidence)
     assert verdict.fix is not None
     assert verdict.fix.instructions == ("its way out",)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["tls-failed", "tls-too-old", "tls-refused", "client-certificate", "captive-portal", "front-error", "refused-by-either"],
+)
+def test_nobody_is_sent_after_a_certificate_that_was_never_seen(code: str) -> None:
+    verdict = house_answers(NotKnown("its words", code, hints=("its way out",), evidence=("what was seen",)))
+    assert verdict.failure == ""
+    assert verdict.evidence == ("what was seen",)
+    assert verdict.fix is not None
+    assert "certificate that can be trusted" not in verdict.fix.does
+    assert verdict.fix.does != "make it reachable"
+
+
+def house_answers(core: Any) -> Verdict:
+    """The verdict on the way to the house, with Core seen like this."""
+    world = healthy(TERMINAL)
+    facts = in_loop(world.look())
+    facts = facts.without(Core, core) if isinstance(core, NotKnown) else facts.with_(core)
+    return planner.judge(next(check for check in EVERY if check.id == "house-answers"), world.want, facts)
+
+
+def with_core(code: str) -> tuple[Finding, ...]:
+    """All findings where Core cannot be looked at."""
+    world = healthy(TERMINAL)
+    world.house.knobs.front = code
+    return diagnose(world)
+
+
+@pytest.mark.parametrize("code", ["no-answer", "took-too-long", "not-ready", "no-reason", "house-slow", "not-understood"])
+def test_a_core_that_cannot_be_asked_is_one_root(code: str) -> None:
+    assert roots(with_core(code)) == ["house-answers"]
+
+
+@pytest.mark.parametrize(("mode", "level"), [("recovery", Level.WARN), ("safe", Level.NOTE)])
+def test_a_core_in_a_mode_of_its_own_is_named(mode: str, level: Level) -> None:
+    world = healthy(TERMINAL)
+    core = in_loop(world.look())[Core]
+    verdict = house_answers(replace(core, state=replace(core.state, mode=mode)))
+    assert verdict.level is level
+    assert f"{mode} mode" in verdict.says
+    assert verdict.evidence == (f"get_config: {mode}_mode is true",)
+
+
+def test_a_house_that_is_too_slow_for_some_looks_is_one_root() -> None:
+    world = healthy(TERMINAL)
+    slow = NotKnown("Home Assistant answers slowly: 3 answers came", HOUSE_SLOW, evidence=("3 answers",))
+    facts = in_loop(world.look())
+    for kind in (Disk, Jobs, AppLog):
+        facts = facts.without(kind, slow)
+    findings = planner.diagnose(world.want, facts, EVERY)
+    assert roots(findings) == ["house-answers"]
+    verdict = next(one.verdict for one in findings if one.id == "house-answers")
+    assert verdict.level is Level.UNKNOWN
+    assert "too slow" in verdict.says
+    assert verdict.evidence == ("3 answers",)
+
+
+def test_a_supervisor_that_could_not_be_asked_is_not_called_slow() -> None:
+    world = healthy(TERMINAL)
+    facts = in_loop(world.look()).without(Supervisor, NotKnown("no reason", "no-reason", evidence=("after 0.0 s",)))
+    verdict = planner.judge(next(check for check in EVERY if check.id == "supervisor-ready"), world.want, facts)
+    assert (verdict.level, verdict.failure) == (Level.WRONG, "")
+    assert "in time" not in verdict.says
+    assert verdict.evidence == ("after 0.0 s",)
+
+
+def test_an_empty_log_of_an_app_that_runs_is_not_known() -> None:
+    world = healthy(TERMINAL)
+
+    async def nothing(_slug: str) -> str:
+        return "\n"
+
+    home = world.home()
+    home.log = nothing  # type: ignore[method-assign] # a log that says nothing
+    facts = in_loop(engine.look(home, world.target, home.journal, EVERY))
+    log = facts.get(AppLog)
+    assert isinstance(log, NotKnown)
+    assert log.code == "log-empty"
+    assert log.evidence
+    [door] = facts[Doors].by_slug.values()
+    assert door.proof is None
+    assert "says nothing at all" in door.unproven
 
 
 def test_a_local_name_that_is_not_known_is_a_matter_of_mdns() -> None:

@@ -12,7 +12,7 @@ from ha_ssh import engine
 from ha_ssh.checks import all_checks
 from ha_ssh.core import planner
 from ha_ssh.core.errors import HaSshError
-from ha_ssh.core.model import Check, Level, NotKnown, Stage, ok
+from ha_ssh.core.model import HOUSE_SLOW, Check, Level, NotKnown, Stage, ok
 from ha_ssh.sim.memory import MemoryHome
 
 if TYPE_CHECKING:
@@ -100,6 +100,29 @@ async def test_a_look_that_hangs_is_given_up_and_holds_no_other() -> None:
     behind = facts.get(OnTheHanging)
     assert isinstance(behind, NotKnown)
     assert behind.because == "Hanging"
+
+
+async def test_a_look_that_ran_out_of_time_while_the_house_answered_slowly_says_so() -> None:
+    world = World(slug="core_ssh")
+    home = world.home()
+    home.answered = lambda since: (1.5, 3.0) if since > 0 else ()  # type: ignore[method-assign] # a house that takes its time
+    facts = await engine.look(home, world.target, home.journal, [needing(Hanging, Slow)], always=())
+    hanging = facts.get(Hanging)
+    assert isinstance(hanging, NotKnown)
+    assert hanging.code == HOUSE_SLOW
+    assert "2 answers came within 0.05 s, the slowest after 3.0 s" in hanging.reason
+    assert hanging.evidence == ("2 answers, in seconds: 1.5, 3.0",)
+    assert isinstance(facts.get(Slow), Slow)
+
+
+async def test_a_house_that_answers_at_once_is_not_called_slow_for_a_look_that_hangs() -> None:
+    world = World(slug="core_ssh")
+    home = world.home()
+    home.answered = lambda since: (0.1, 0.2) if since > 0 else ()  # type: ignore[method-assign] # a quick one
+    facts = await engine.look(home, world.target, home.journal, [needing(Hanging)], always=())
+    hanging = facts.get(Hanging)
+    assert isinstance(hanging, NotKnown)
+    assert hanging.code == "took-too-long"
 
 
 async def test_waiting_for_another_look_costs_no_time_of_its_own() -> None:

@@ -303,6 +303,8 @@ def interface(*v4: str, v6: tuple[str, ...] = (), **more: Any) -> dict[str, Any]
         ([interface("169.254.3.4/16", v6=("fe80::1/64", "fd00::9/64"), primary=True)], "fd00::9"),
         ([interface(), {"ipv4": None}], None),
         (None, None),
+        ("eth0", None),
+        ([None, "eth0", {"ipv4": "x", "ipv6": {"address": "fd00::9/64"}}, {"ipv4": {"address": [None, 3]}}], None),
     ],
 )
 def test_the_houses_own_address_is_the_one_of_its_primary_interface(interfaces: Any, address: str | None) -> None:

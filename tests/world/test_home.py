@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from real_sshd import ME, sshd
 
-from ha_ssh.core.errors import HaSshError, Refused
+from ha_ssh.core.errors import HaSshError, Refused, Unreachable
 from ha_ssh.core.model import CoreState, KeyKind, SshTrouble
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.clock import SystemClock
@@ -140,6 +140,25 @@ async def test_until_looks_with_growing_pauses_and_gives_up(tmp_path):
     assert clock.pauses[:-1] == sorted(clock.pauses[:-1])
     assert clock.pauses[0] == 0.05
     assert max(clock.pauses) == 2.0
+
+
+async def test_until_waits_for_a_house_that_is_away_and_not_for_what_will_not_pass(tmp_path):
+    for passing, looked in ((True, 5), (False, 1)):
+        looks = []
+
+        async def look(passing=passing, looks=looks):
+            looks.append(None)
+            if len(looks) < 5:
+                raise Unreachable("somehow", "no", passing=passing)
+            return True
+
+        at = home(tmp_path, Passage(), SwiftClock())
+        if passing:
+            assert await at.until("the log", look, limit=30)
+        else:
+            with pytest.raises(Unreachable):
+                await at.until("the log", look, limit=30)
+        assert len(looks) == looked
 
 
 async def test_until_is_cut_short_by_an_event(tmp_path):

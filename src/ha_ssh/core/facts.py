@@ -351,7 +351,7 @@ def text(value: Any) -> str | None:
 
 def texts(value: Any) -> tuple[str, ...]:
     """Return the texts of a list in an answer, likewise."""
-    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list | tuple) else ()
 
 
 def settings_of(info: Mapping[str, Any]) -> dict[str, Any]:

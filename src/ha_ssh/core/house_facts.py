@@ -44,7 +44,8 @@ async def _asked(reader: Reader, endpoint: str) -> Mapping[str, Any]:
         raise
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list in an answer; whatever else a release may put there counts as missing."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
@@ -90,7 +91,7 @@ class Resolution:
                 reference=text(one.get("reference")),
                 extra=section(one, "reference_extra"),
             )
-            for one in _dicts(said.get("issues"))
+            for one in dicts(said.get("issues"))
         )
         return cls(
             issues=issues,
@@ -137,7 +138,7 @@ class Network:
         said = await _asked(at.reader, "/network/info")
         found = [
             (str(one.get("interface")), address.partition("/")[0])
-            for one in _dicts(said.get("interfaces"))
+            for one in dicts(said.get("interfaces"))
             for address in texts(section(one, "ipv4").get("address"))
         ]
         return cls(
@@ -170,7 +171,7 @@ class Jobs:
         return cls(
             running=tuple(
                 (str(job.get("name") or "job"), str(job.get("reference") or ""))
-                for job in _dicts(said.get("jobs"))
+                for job in dicts(said.get("jobs"))
                 if job.get("done") is False
             )
         )
@@ -226,7 +227,7 @@ class PortHolders:
         missed = [app.serving.port for app in (await at(Apps)).by_slug.values() if _may_miss_its_port(app)]
         if not missed:
             return cls()
-        listed = _dicts((await _asked(at.reader, "/addons")).get("addons"))
+        listed = dicts((await _asked(at.reader, "/addons")).get("addons"))
         running = [str(one.get("slug")) for one in listed if one.get("state") in {"started", "startup"}]
         core, *infos = await asyncio.gather(
             _or_nothing(at.reader, "/core/info"), *(_or_nothing(at.reader, f"/addons/{slug}/info") for slug in running)

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 
 from ha_ssh.ask import questions as ask
 from ha_ssh.core.errors import CORE_IS_DOWN, HaSshError, MissingAnswer, UnknownCertificate
+from ha_ssh.core.facts import texts
+from ha_ssh.core.house_facts import dicts
 from ha_ssh.core.model import Risk, Target
 from ha_ssh.core.options import Trust
+from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -423,10 +426,10 @@ async def ssh_host_of(tools: Tools, met: Met, home: Home) -> str:
 
 def lan_address(network: Mapping[str, Any]) -> str | None:
     """The house's own address at home in `/network/info`: of the primary interface, IPv4 before IPv6, no link-local one."""
-    connected = [one for one in network.get("interfaces") or () if one.get("connected") is not False]
+    connected = [one for one in dicts(network.get("interfaces")) if one.get("connected") is not False]
     for interface in sorted(connected, key=lambda one: not one.get("primary")):
         for family in ("ipv4", "ipv6"):
-            for address in (interface.get(family) or {}).get("address") or ():
+            for address in texts(section(interface, family).get("address")):
                 if not address.lower().startswith(("fe80:", "169.254.", "127.", "::1")):
                     return str(address).partition("/")[0]
     return None

@@ -6,6 +6,9 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
+from ha_ssh.core.house_facts import dicts
+from ha_ssh.core.settings import section
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
@@ -43,15 +46,9 @@ class Progress:
         if told != self._told:
             self._told = told
             self._tell(*told)
-        for child in dicts(job, "child_jobs"):
+        for child in dicts(job.get("child_jobs")):
             self.take({"parent_id": job.get("uuid") or "?", **child})
         return True
-
-
-def dicts(said: Any, key: str) -> list[dict[str, Any]]:
-    """The objects of a list in an answer; whatever else a release may put there counts as missing."""
-    listed = said.get(key) if isinstance(said, dict) else None
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 async def followed(
@@ -68,7 +65,7 @@ async def followed(
             looking = asyncio.ensure_future(get("/jobs/info"))
             await asyncio.wait({calling, looking}, return_when=asyncio.FIRST_COMPLETED)
             if looking.done() and not looking.exception():  # progress is a courtesy: trouble is the call's to tell
-                for job in dicts(looking.result(), "jobs"):
+                for job in dicts(section({"said": looking.result()}, "said").get("jobs")):
                     progress.take(job)
         return await calling
     finally:
