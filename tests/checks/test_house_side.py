@@ -239,6 +239,18 @@ def test_a_supervisor_that_could_not_be_asked_is_not_called_slow() -> None:
     assert verdict.evidence == ("after 0.0 s",)
 
 
+def test_a_supervisor_that_falls_silent_is_one_root() -> None:
+    world = healthy(TERMINAL)
+    facts = in_loop(world.look())
+    for kind in (Disk, Jobs):
+        facts = facts.without(kind, NotKnown("looking took longer than 10 s", "took-too-long"))
+    findings = planner.diagnose(world.want, facts, EVERY)
+    assert roots(findings) == ["supervisor-ready"]
+    verdict = next(one.verdict for one in findings if one.id == "supervisor-ready")
+    assert verdict.failure == "ws-timeout"
+    assert any("`/host/info`, `/jobs/info`" in seen for seen in verdict.evidence)
+
+
 def test_an_empty_log_of_an_app_that_runs_is_not_known() -> None:
     world = healthy(TERMINAL)
 

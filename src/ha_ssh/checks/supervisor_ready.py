@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ha_ssh.core.facts import Supervisor
+from ha_ssh.core.facts import Apps, Supervisor
+from ha_ssh.core.house_facts import Disk, Jobs, Network, Resolution
 from ha_ssh.core.model import HOUSE_SLOW, Check, Facts, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
 
+_ASKED: dict[type[Any], str] = {
+    Apps: "`/addons/.../info`",
+    Disk: "`/host/info`",
+    Jobs: "`/jobs/info`",
+    Network: "`/network/info`",
+    Resolution: "`/resolution/info`",
+}
+"""The facts that the Supervisor alone tells, with what it is asked for them."""
 _PATIENCE = tell("wait for it", "it is starting, updating or restoring a backup: run the command again in a few minutes")
 _ELSEWHERE = tell(
     "use the SSH server of the machine itself",
@@ -31,12 +40,21 @@ def judge(_want: Want, facts: Facts) -> Verdict:
     if found.state != "running":
         says = f"the Supervisor is not ready: its state is `{found.state}`"
         return wrong(says, CHECK.why, f"/info: state {found.state}", fix=_PATIENCE, failure="sup-notready")
+    if silent := [asked for kind, asked in _ASKED.items() if _is_silent(facts.get(kind))]:
+        says = f"the Supervisor {found.version} is up, but did not answer all that it was asked"
+        seen = f"not answered in time: {', '.join(silent)}"
+        return wrong(says, CHECK.why, "/info: answered", seen, fix=_AGAIN, failure="ws-timeout")
     return ok(f"the Supervisor {found.version} is up")
+
+
+def _is_silent(fact: object) -> bool:
+    """Return whether a look ran out of time by itself."""
+    return isinstance(fact, NotKnown) and fact.code == "took-too-long" and fact.because is None
 
 
 def _not_known(found: NotKnown) -> Verdict:
     if found.because == "Core" and found.code != "no-supervisor":
-        return unknown(f"could not look: {found.reason}", CHECK.why)
+        return unknown(found.reason, CHECK.why)
     match found.code:
         case "not-ready":
             says = "the Supervisor is not ready"
@@ -53,8 +71,7 @@ def _not_known(found: NotKnown) -> Verdict:
         case _:
             fix = tell("see why", *found.hints) if found.hints else None
             because = "house-answers" if found.code == HOUSE_SLOW else None
-            says = f"could not look: {found.reason}"
-            return unknown(says, CHECK.why, found.code, *found.evidence, fix=fix, because=because)
+            return unknown(found.reason, CHECK.why, found.code, *found.evidence, fix=fix, because=because)
 
 
 def break_it(scene: Breakable) -> None:
