@@ -136,6 +136,22 @@ async def test_trouble_with_the_sign_in(answer, code):
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("body", ["[]", "null", '"x"', "{}", '{"access_token": 3}', '{"refresh_token": "a-secret"}'])
+async def test_tokens_of_another_shape_are_named_and_not_shown(body):
+    async def say(_request):
+        return web.Response(text=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/auth/token", say)
+    async with serving(app) as url:
+        sign_in = SignIn(url)
+        with pytest.raises(HaSshError) as caught:
+            await sign_in.refresh(Tokens(access=Secret(""), refresh=Secret("r"), client_id="c"))
+        await sign_in.close()
+    assert caught.value.code in {"not-understood", "not-home-assistant"}
+    assert "a-secret" not in f"{caught.value.message} {caught.value.evidence}"
+
+
 # --------------------------------------------------------------------------------------------------------------- browser
 
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from ha_ssh.core.errors import HaSshError, MissingAnswer, Refused, UsageError
 from ha_ssh.core.secret import Secret
 from ha_ssh.world.ha.address import origin_of
-from ha_ssh.world.ha.answers import of_answer
+from ha_ssh.world.ha.answers import not_understood, of_answer
 from ha_ssh.world.ha.web import Tls, Web
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class SignIn:
         answer = await self._web.post("/auth/token", form=form)
         if answer.status in {400, 401, 403} and answer.json() is not None:
             raise signed_out(self._web.url)
-        said = _read(answer, self.origin)
+        said = _granted(answer, self.origin)
         return replace(tokens, access=Secret(str(said["access_token"])), expires_at=self._ends(said))
 
     async def revoke(self, tokens: Tokens) -> None:
@@ -276,7 +276,7 @@ class SignIn:
         if answer.status in {400, 403} and isinstance(said, dict):
             why = str(said.get("error_description") or said.get("error") or answer.status)
             raise Refused("sign-in-refused", f"Home Assistant ended the sign-in ({why}).", "Run the same command again.")
-        said = _read(answer, self.origin)
+        said = _granted(answer, self.origin)
         return Tokens(
             access=Secret(str(said["access_token"])),
             refresh=Secret(str(said.get("refresh_token") or "")),
@@ -285,7 +285,8 @@ class SignIn:
         )
 
     def _ends(self, said: Mapping[str, Any]) -> float:
-        return self._now() + float(said.get("expires_in") or 0)
+        seconds = said.get("expires_in")
+        return self._now() + (seconds if isinstance(seconds, int | float) else 0)
 
 
 async def make_token(route: CoreRoute, name: str, days: int) -> Secret:
@@ -416,6 +417,14 @@ def _second_factor(step: Mapping[str, Any]) -> str:
         options = field.get("options") or () if isinstance(field, dict) else ()
         offered += [str(option[0] if isinstance(option, list) else option) for option in options]
     return "totp" if "totp" in offered or not offered else offered[0]
+
+
+def _granted(answer: Answer, url: str) -> dict[str, Any]:
+    """The tokens in an answer; raises `HaSshError` for an answer without any."""
+    said = _read(answer, url)
+    if not isinstance(said, dict) or not isinstance(said.get("access_token"), str):
+        raise not_understood(url, "/auth/token", dict.fromkeys(said, "...") if isinstance(said, dict) else said)
+    return said
 
 
 def _read(answer: Answer, url: str) -> Any:
