@@ -375,7 +375,8 @@ def _beside(want: Want, facts: Facts, alias: str) -> Verdict | None:
     for one in (*facts[Alias].aside, *_barred_forward(want, facts)):
         row = _ASIDE[one.keyword]
         says = f"`ssh {alias}` {row.says}: `{one.keyword} {one.value}`"
-        fix = _correct(facts, row, one.value)
+        lets = ("or let the app listen for you: `ha-ssh doctor --fix --also forwards`",) if one.keyword == "remoteforward" else ()
+        fix = _correct(facts, row, one.value, *lets)
         return wrong(says, _NO_SHELL.format(alias=alias), one.trouble, fix=fix, failure=row.failure)
     return _local_command(facts, alias)
 
