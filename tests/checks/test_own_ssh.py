@@ -19,7 +19,7 @@ from checks.real_house import RealHouse, real_house
 from checks.scenes import EVERY, bad, healthy
 from checks.test_real_openssh import names_in, roots
 from ha_ssh.core import planner
-from ha_ssh.core.facts import Alias, SshConfig
+from ha_ssh.core.facts import Alias, MyKey, SshConfig
 from ha_ssh.core.model import Level, OwnLogin
 from ha_ssh.world import openssh
 from laws.worlds import in_loop
@@ -245,10 +245,13 @@ async def test_an_agent_that_does_not_answer_is_seen(short: Path) -> None:
     assert await mute({}, {}) == ""
 
 
-def hung(*steps: str, agent: str = "", said: dict[str, tuple[str, ...]] | None = None) -> Verdict:
+def hung(*steps: str, agent: str = "", said: dict[str, tuple[str, ...]] | None = None, locked: bool = False) -> Verdict:
     """The verdict on a login that came to no end."""
     world = healthy("core_ssh")
     facts = in_loop(world.look())
+    if locked:
+        key = facts[MyKey]
+        facts = facts.with_(replace(key, state=replace(key.state, problem="locked")))
     login = OwnLogin(
         code=255, err="`ssh` was ended after 20 s without an end of its own", steps=steps, hung=True, mute_agent=agent
     )
@@ -259,6 +262,7 @@ def hung(*steps: str, agent: str = "", said: dict[str, tuple[str, ...]] | None =
 
 def test_what_ssh_waits_for_is_named_by_its_last_step() -> None:
     assert hung("SSH2_MSG_NEWKEYS received", agent="/run/agent").failure == "agent-mute"
+    assert hung("SSH2_MSG_NEWKEYS received", agent="/run/agent", locked=True).failure == "agent-mute"
     assert hung("Connecting to 192.168.1.20 [192.168.1.20] port 2222.").failure == "timeout"
     strange = hung("SSH2_MSG_NEWKEYS received")
     assert "not recognised" in strange.says

@@ -303,7 +303,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return unknown(f"`ssh {alias}` was not tried: the alias does not lead here", CHECK.why)
     if login.code == 0:
         return _beside(want, facts, alias) or ok(f"`ssh {alias}` logs in")
-    if _is_locked(facts):
+    if _is_locked(facts) and not login.hung:
         return unknown(f"`ssh {alias}` would ask for the passphrase of your key, which was not given", CHECK.why)
     lines = tuple(line for line in login.err.splitlines() if line.strip(" @"))[-6:]
     verdict = (
