@@ -143,7 +143,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     revoked = {line.public: line for line in against if line.marker == "@revoked"}
     taken = _taken(facts, text, names[0], offered, revoked)
     if taken in revoked:
-        return _revoked(file.path, text, revoked[taken])
+        return _revoked(file.path, text, tuple(revoked.values()))
     read = (text, *_elsewhere(facts))
     pinned = [{line.public for each in read for line in knownhosts.keys_for(each, name)} for name in names]
     if revoked and taken in pinned[0]:
@@ -254,16 +254,18 @@ def _unproven(text: str, names: Sequence[str], offered: Sequence[str]) -> Verdic
     return wrong("the server shows another host key than this computer knows", why, *evidence, fix=fix, failure="hostkey-changed")
 
 
-def _revoked(path: str, text: str, line: knownhosts.Line) -> Verdict:
-    """Somebody wrote down that this key must not be trusted: that is never taken back for him."""
-    number = [one.raw for one in knownhosts.lines(text)].index(line.raw) + 1
+def _revoked(path: str, text: str, lines: Sequence[knownhosts.Line]) -> Verdict:
+    """Somebody wrote down that these keys must not be trusted: that is never taken back for him."""
+    raws = {line.raw for line in lines}
+    numbers = [number for number, one in enumerate(knownhosts.lines(text), 1) if one.raw in raws]
     fix = tell(
         "find out why it was revoked",
-        f"line {number} of `{path}` says that this key must not be trusted: somebody may have stolen it",
+        f"line {numbers[0]} of `{path}` says that this key must not be trusted: somebody may have stolen it",
         "if that is over, delete the line; else give the app new host keys, by reinstalling it",
     )
     says = "a host key of the server is marked as revoked"
-    return wrong(says, "`ssh` refuses a server with a revoked key", f"{path} line {number}", fix=fix, failure="hostkey-revoked")
+    seen = (f"{path} line {number}" for number in numbers)
+    return wrong(says, "`ssh` refuses a server with a revoked key", *seen, fix=fix, failure="hostkey-revoked")
 
 
 def _changed(
