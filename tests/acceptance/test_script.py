@@ -7,6 +7,8 @@ import os
 import re
 import stat
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,10 +125,19 @@ def test_without_agreement_it_stops_at_the_plan_and_names_yes(computer: Computer
 
 def test_every_answer_by_flag(computer: Computer) -> None:
     port = 2244
-    done = computer.setup(
+    flags = (
         *("--app", "advanced", "--new-key", "ecdsa", "--port", str(port), "--username", "sam", "--password", "keep"),
         *("--no-boot", "--no-watchdog", "--alias", "casa", "--tunnels", "--multiplex"),
     )
+    long = computer.ha_ssh(*computer.flags(*flags), "--json", env={"HA_SSH_PROFILE": str(computer.folder / ("deep" * 20))})
+    assert (long.code, long.error["code"]) == (2, "socket-path-too-long"), long
+    assert not computer.turn(lambda house: house.app(ADVANCED).installed)
+    with tempfile.TemporaryDirectory(prefix="c-") as short:  # of a socket's path the system takes some hundred bytes
+        every_answer_by_flag(replace(computer, folder=Path(short)), flags, port)
+
+
+def every_answer_by_flag(computer: Computer, flags: tuple[str, ...], port: int) -> None:
+    done = computer.setup(*flags)
     assert done.code == 0, done
     ssh = done.report["ssh"]
     assert (ssh["port"], ssh["user"], ssh["alias"]) == (port, "sam", "casa")

@@ -253,6 +253,7 @@ def test_a_supervisor_that_falls_silent_is_one_root() -> None:
 
 def test_an_empty_log_of_an_app_that_runs_is_not_known() -> None:
     world = healthy(TERMINAL)
+    world.computer.put(world.computer.places.known_hosts, "")
 
     async def nothing(_slug: str) -> str:
         return "\n"

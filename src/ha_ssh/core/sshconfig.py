@@ -237,6 +237,14 @@ def host_block(
     )
 
 
+def socket_fits(ssh_dir: str) -> bool:
+    """Return whether the socket that shared connections have in this folder can be made.
+
+    Its name ends in 40 digits (`%C`), to which OpenSSH adds 17 signs while it makes it; macOS takes 103 bytes of a path.
+    """
+    return len(f"{ssh_dir}/ha-ssh-".encode()) + 40 + 17 <= 103
+
+
 # -------------------------------------------------------------------------------------------------------------- reading
 
 

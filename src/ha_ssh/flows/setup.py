@@ -205,7 +205,7 @@ async def _converge(
     tools: Tools, entered: Entered, target: Target, want: Want, facts: Facts, answers: Answers, resume: str | None
 ) -> Report:
     """Show the plan, ask once, do it, and report on fresh facts."""
-    _mind_the_user_files(facts, want)
+    _mind_the_user_files(facts, want, tools.places.ssh_dir)
     await mind_unhealthy(entered.home, facts, want)
     checks = engine.access(all_checks())
     nobody: list[MissingAnswer] = []
@@ -283,7 +283,7 @@ async def _room_for_a_password(tools: Tools, want: Want) -> contextlib.AbstractC
     return tools.secret_file(tools.options.secret_out or str(await tools.asker.ask(question)))
 
 
-def _mind_the_user_files(facts: Facts, want: Want) -> None:
+def _mind_the_user_files(facts: Facts, want: Want, ssh_dir: str) -> None:
     """Stop before the first change where the alias could not be written at the end."""
     config = facts[OwnFiles].config
     if want.alias and (config.problem or not config.writable):
@@ -298,6 +298,13 @@ def _mind_the_user_files(facts: Facts, want: Want) -> None:
             "unwritable-path",
             f"--key: `{printable(want.identity)}` holds a sign that no line of OpenSSH's configuration can hold",
             'use a key whose path has no `"` and no line break in it, or go without an alias: `--no-alias`',
+            exit=Exit.USAGE,
+        )
+    if want.alias and want.multiplex and not sshconfig.socket_fits(ssh_dir):
+        raise HaSshError(
+            "socket-path-too-long",
+            f"--multiplex: `{ssh_dir}` is too long a path for the socket of a shared connection",
+            "go without: `--no-multiplex`",
             exit=Exit.USAGE,
         )
 
