@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ha_ssh.core.errors import HaSshError
@@ -17,7 +18,7 @@ from ha_ssh.core.model import DoorState, NotKnown, SshTrouble
 from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ha_ssh.core.facts import App
     from ha_ssh.core.model import At, Facts, Reader, Want
@@ -158,23 +159,62 @@ def _is_shared(address: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Jobs:
-    """What the Supervisor is doing now: the name of each job, and what it is about."""
+class Job:
+    """Something that the Supervisor is doing: its name, what it is about, and the job that it is a part of."""
 
-    running: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    name: str
+    about: str = ""
+    part_of: str = ""
+    hours: float | None = None
+    """For how long already, it or what it is a part of; `None` where that is not said."""
+
+    @property
+    def text(self) -> str:
+        """It as evidence."""
+        part = f", a part of {self.part_of}" if self.part_of else ""
+        since = "" if self.hours is None or self.hours < 1 else f", for {self.hours:.0f} h"
+        return f"/jobs/info: {self.name}, {self.about}{part}{since}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """What the Supervisor is doing now, the parts of a job (a backup does one app after the other) as jobs of their own."""
+
+    running: tuple[Job, ...] = field(default=(), compare=False)
+    said: bool = field(default=True, compare=False)
+    """False where the Supervisor does not tell its jobs."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
         """Read `/jobs/info`."""
         await at(Supervisor)
         said = await _asked(at.reader, "/jobs/info")
-        return cls(
-            running=tuple(
-                (str(job.get("name") or "job"), str(job.get("reference") or ""))
-                for job in dicts(said.get("jobs"))
-                if job.get("done") is False
-            )
+        jobs, now = said.get("jobs"), at.reader.clock.date()
+        return cls(running=tuple(_under_way(dicts(jobs), now)), said=isinstance(jobs, list))
+
+
+def _under_way(jobs: list[dict[str, Any]], now: str, whole: Job | None = None) -> Iterator[Job]:
+    """Return the jobs that are not over, each before its parts; a part is as old as what it belongs to where it does not say."""
+    for one in jobs:
+        if one.get("done") is not False:
+            continue
+        hours = _hours(text(one.get("created")), now)
+        job = Job(
+            name=str(one.get("name") or "job"),
+            about=str(one.get("reference") or ""),
+            part_of=whole.name if whole else "",
+            hours=whole.hours if whole and hours is None else hours,
         )
+        yield job
+        yield from _under_way(dicts(one.get("child_jobs")), now, job)
+
+
+def _hours(since: str | None, now: str) -> float | None:
+    try:
+        passed = datetime.fromisoformat(now) - datetime.fromisoformat(since or "")
+    except (ValueError, TypeError):
+        return None
+    return passed.total_seconds() / 3600
 
 
 @dataclass(frozen=True, kw_only=True)
