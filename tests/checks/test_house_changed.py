@@ -91,3 +91,21 @@ def test_a_job_that_hangs_beside_an_app_that_runs_is_a_warning() -> None:
     world = broken(TERMINAL, "job-hangs")
     world.house.start_now(TERMINAL)
     assert said(world, "supervisor-idle").level is Level.WARN
+
+
+# ------------------------------------------------------------------------------------------------------------- the port
+
+
+@BOTH
+@pytest.mark.parametrize("other", ["key-authorised", "no-creds", "watchdog"])
+def test_nothing_that_starts_the_app_is_tried_while_its_port_is_taken(slug: str, other: str) -> None:
+    world = broken(slug, "port-busy")
+    break_by(world, next(Scene(check, other * (check.id != other)) for check in EVERY if other in {check.id, *check.faults}))
+    before = world.snapshot()
+    done = repair(world)
+    assert (done.error, done.steps) == (None, [])
+    assert world.snapshot() == before
+    assert {"port-free", other if other != "no-creds" else "key-authorised"} <= {finding.id for finding in bad(done.findings)}
+    moved = repair(world, take=True)
+    assert moved.error is None
+    assert not roots(moved.findings)

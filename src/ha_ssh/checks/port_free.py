@@ -126,6 +126,7 @@ CHECK = Check(
     why="an app whose port is taken does not start",
     needs=(Apps, AppLog, Resolution, PortHolders),
     rests_on=("app-installed",),
+    bars_start=True,
     judge=judge,
     faults={"port-busy": _take, "port-shared": _share},
 )

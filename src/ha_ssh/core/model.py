@@ -527,6 +527,8 @@ class Check:
     """Breaks this truth in a healthy simulated house; the scene of that name."""
     faults: Mapping[str, Callable[[Breakable], None]] = field(default_factory=dict)
     """Further ways to break it, by the `failure` that the verdict then names; each is a scene of that name."""
+    bars_start: bool = False
+    """True where no app is (re)started while this truth does not hold: the start would fail, and every repair be put back."""
     befalls: Mapping[str, Callable[[Flavour], bool]] = field(default_factory=dict)
     """Which apps a fault can befall, by failure; every app where it is not named."""
 

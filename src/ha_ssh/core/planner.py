@@ -126,7 +126,7 @@ class _Draft:
             before = self.here if check.stage is Stage.COMPUTER else self.before
             (self.behind if self.edits else before).append(planned)
             self.facts = step.after(self.facts)
-        if fix.slug is not None and (fix.edits or fix.restart):
+        if fix.slug is not None and _starts_an_app(fix):
             if self.origin is None:
                 self.origin = self.facts
             self.edits.setdefault(fix.slug, []).extend(fix.edits)
@@ -166,10 +166,14 @@ def _unaccepted(fix: Fix, want: Want, facts: Facts) -> Risk | None:
     return next((risk for risk in (own, _cut(fix, facts)) if risk is not None and risk not in want.accepted), None)
 
 
+def _starts_an_app(fix: Fix) -> bool:
+    return fix.slug is not None and bool(fix.edits or fix.restart)
+
+
 def _cut(fix: Fix, facts: Facts) -> Risk | None:
     """Return the risk of restarting the very app that carries us."""
     app = facts.target.rides_on
-    restarted = {fix.slug} if fix.edits or fix.restart else set()
+    restarted = {fix.slug} if _starts_an_app(fix) else set()
     restarted |= {getattr(step, "slug", None) for step in fix.steps}
     return Risk.CUT_BRANCH if app is not None and app in restarted else None
 
@@ -197,6 +201,7 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check], *, hands_off: Contai
     told: list[Finding] = []
     unaccepted: list[Finding] = []
     stuck: set[str] = set()
+    bars = {check.id for check in checks if check.bars_start}
     for check in in_order(checks):
         if stuck.intersection(check.rests_on):
             stuck.add(check.id)
@@ -220,6 +225,8 @@ def plan(want: Want, facts: Facts, checks: Sequence[Check], *, hands_off: Contai
         elif fix.consent is Consent.TELL or (fix.offered and check.id not in want.taken):
             told.append(Finding(check=check, verdict=verdict))
             stuck.update({check.id} if verdict.level in {Level.WRONG, Level.UNKNOWN} else ())
+        elif _starts_an_app(fix) and stuck & bars:
+            stuck.add(check.id)
         elif (risk := _unaccepted(fix, want, draft.facts)) is not None:
             unaccepted.append(Finding(check=check, verdict=replace(verdict, fix=replace(fix, consent=Consent.ASK, risk=risk))))
             stuck.add(check.id)
