@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import pytest
 
 from checks.scenes import EVERY, Scene, bad, break_by, diagnose, healthy, repair
 from ha_ssh.core.model import Level
+from ha_ssh.sim.apps import KINDS
+from ha_ssh.sim.house import App
+from laws.worlds import FLAVOURS, World, in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ha_ssh.core.model import Finding, Verdict
-    from laws.worlds import World
+
 
 TERMINAL, ADVANCED = "core_ssh", "a0d7b954_ssh"
 BOTH = pytest.mark.parametrize("slug", [TERMINAL, ADVANCED])
@@ -109,3 +113,140 @@ def test_nothing_that_starts_the_app_is_tried_while_its_port_is_taken(slug: str,
     moved = repair(world, take=True)
     assert moved.error is None
     assert not roots(moved.findings)
+
+
+# ------------------------------------------------------------------------------------------- what the owner has changed
+
+
+def as_remembered(world: World, **more: Any) -> World:
+    """The same wishes, of which nobody has named any in this run."""
+    world.want = replace(world.want, **more, remembered=frozenset({"app", "identity", "port", "username"}))
+    return world
+
+
+@BOTH
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_port_that_was_changed_in_the_house_stays_and_this_computer_follows(slug: str, restarted: bool) -> None:
+    world = as_remembered(healthy(slug))
+    stage = world.stage()
+    stage.save(stage.flavour.set_port(2200))
+    if restarted:
+        stage.restart()
+    verdict = said(world, "port-published")
+    assert verdict.level is Level.NOTE
+    assert verdict.fix is not None
+    assert (verdict.fix.offered, verdict.fix.wants) == (True, {"port": 2200})
+    assert "`ha-ssh setup --port 2222`" in words(verdict)
+    done = repair(world)
+    assert done.error is None
+    assert not roots(done.findings)
+    assert world.house.app(slug).port == 2200
+    assert world.house.serving(slug) == 2200
+    assert "Port 2200" in (world.computer.text(f"{world.computer.places.include_dir}/home.conf") or "")
+    assert not repair(world).steps
+    repair(world, take=True)
+    assert world.want.port == 2200
+    assert said(world, "port-published").level is Level.OK
+
+
+@BOTH
+def test_a_port_that_is_named_in_this_run_is_set_in_the_house(slug: str) -> None:
+    world = healthy(slug)
+    stage = world.stage()
+    stage.save(stage.flavour.set_port(2200))
+    stage.restart()
+    assert not roots(repair(world).findings)
+    assert world.house.serving(slug) == 2222
+
+
+def test_a_login_name_that_was_changed_in_the_house_stays_and_this_computer_follows() -> None:
+    world = World(slug=ADVANCED)
+    world.want = replace(world.want, username="hassio")
+    assert in_loop(world.setup()).error is None
+    as_remembered(world)
+    stage, edit = world.stage(), FLAVOURS[ADVANCED].set_username("root")
+    assert edit is not None
+    stage.save(edit)
+    stage.restart()
+    verdict = said(world, "login-name")
+    assert (verdict.level, "`ha-ssh setup --username hassio`" in words(verdict)) == (Level.NOTE, True)
+    done = repair(world)
+    assert not roots(done.findings)
+    assert world.house.app(ADVANCED).options["ssh"]["username"] == "root"
+    assert "User root" in (world.computer.text(f"{world.computer.places.include_dir}/home.conf") or "")
+
+
+# ------------------------------------------------------------------------------------------------------ other SSH apps
+
+
+def test_an_owner_who_has_moved_to_the_other_app_gets_no_second_one() -> None:
+    world = as_remembered(healthy(TERMINAL))
+    world.house.uninstall_now(TERMINAL)
+    world.house.install_now(ADVANCED)
+    app = world.house.app(ADVANCED)
+    app.network = {"22/tcp": 2222}
+    app.options["ssh"]["authorized_keys"] = [f"{world.house.keys.make('ed25519').public} owner"]
+    world.house.start_now(ADVANCED)
+    verdict, before = said(world, "app-installed"), world.snapshot()
+    assert "Advanced SSH & Web Terminal runs, on port 2222" in verdict.says
+    assert "`ha-ssh setup --app advanced`" in words(verdict)
+    assert "`ha-ssh setup --app terminal`" in words(verdict)
+    assert not repair(world, take=True).steps
+    assert world.snapshot() == before
+
+
+def add_a_fork(world: World, *, port: int = 2222) -> None:
+    """Let somebody's own SSH app run on a port."""
+    kind = replace(KINDS[0], slug="local_ssh", name="My SSH", repository="local", start=None)
+    world.house.apps["local_ssh"] = App(kind, version_latest="1.0.0")
+    world.house.install_now("local_ssh")
+    world.house.app("local_ssh").network = {"22/tcp": port}
+    world.house.start_now("local_ssh")
+
+
+@BOTH
+def test_an_app_is_not_installed_where_an_unknown_ssh_app_has_its_port(slug: str) -> None:
+    world = as_remembered(healthy(slug))
+    world.house.uninstall_now(slug)
+    add_a_fork(world)
+    verdict, before = said(world, "app-installed"), world.snapshot()
+    assert "port 2222, which it would get, is taken by My SSH (`local_ssh`)" in verdict.says
+    assert "an SSH app that ha-ssh does not know" in verdict.says
+    assert not repair(world).steps
+    assert world.snapshot() == before
+    done = repair(world, take=True)
+    assert not roots(done.findings)
+    assert world.house.serving(slug) == 22022
+
+
+def test_an_unknown_ssh_app_on_another_port_is_named() -> None:
+    world = healthy(TERMINAL)
+    world.house.uninstall_now(TERMINAL)
+    add_a_fork(world, port=2300)
+    assert any("My SSH (`local_ssh`)" in line for line in said(world, "app-installed").evidence)
+    assert not roots(repair(world).findings)
+
+
+def test_an_unknown_ssh_app_that_has_the_port_of_an_app_that_is_down_is_named() -> None:
+    world = healthy(TERMINAL)
+    world.house.stop_now(TERMINAL)
+    add_a_fork(world)
+    assert "My SSH (`local_ssh`)" in said(world, "port-free").says
+
+
+# ------------------------------------------------------------------------------------------------------------ the state
+
+
+@BOTH
+@pytest.mark.parametrize("state", ["unknown", "hibernating", ""])
+def test_a_state_that_is_not_recognised_is_called_that_and_nothing_is_tried(slug: str, state: str) -> None:
+    world = healthy(slug)
+    world.house.app(slug).state = state
+    findings, before = diagnose(world), world.snapshot()
+    assert roots(findings) == ["app-running"]
+    verdict = said(world, "app-running")
+    assert (verdict.level, verdict.failure) == (Level.UNKNOWN, "")
+    assert f"`{state or 'unknown'}`, which is not recognised" in verdict.says
+    assert verdict.evidence == (f"/addons/{slug}/info: state {state or 'unknown'}",)
+    assert not repair(world).steps
+    assert world.snapshot() == before

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ha_ssh.core.apply_settings import busy_with
 from ha_ssh.core.errors import HaSshError, Unreachable
 from ha_ssh.core.facts import ALWAYS_SO, Apps, Supervisor, settings_of
-from ha_ssh.core.house_facts import Resolution
-from ha_ssh.core.model import Check, Facts, Fix, Home, IfFailed, NotKnown, Show, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.house_facts import PortHolders, Resolution, free_port
+from ha_ssh.core.model import Check, Facts, Fix, Home, IfFailed, NotKnown, Show, Stage, Verdict, Want, ok, rather, tell, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,6 +139,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     name = app.flavour.name
     if app.installed:
         return ok(f"{name} {app.version} is installed")
+    others = [other for other in facts[Apps].by_slug.values() if other.installed]
+    if others and "app" in want.remembered:
+        return _another(app, others[0])
     fix = Fix(does=f"install {name}", steps=(InstallApp(slug=app.slug, name=name),))
     if app.problem_code in {"not-in-store", "no-such-app"}:
         says = f"{name} is not installed, and the store of this house does not know it"
@@ -147,13 +150,66 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return wrong(says, why, str(app.problem), *_repository(facts), fix=fix, failure="store-empty")
     if not app.available:
         return _unavailable(facts, app)
+    port = want.port or app.flavour.default_port
+    if (holder := _holder(facts, app, port)) is not None:
+        return _no_port(want, facts, app, port, holder)
     if (limit := _issue(facts, "ratelimit")) is not None:
         why = "the registry that apps come from has turned this house away for asking too often"
         return wrong(f"{name} is not installed", why, limit, fix=fix, failure="img-pull")
     if app.hidden:
         why = "the store's page shows it only in the Advanced Mode of your profile; the API installs it all the same"
         return wrong(f"{name} is not installed", why, "store: advanced true", fix=fix, failure="hidden-adv")
-    return wrong(f"{name} is not installed", CHECK.why, fix=fix)
+    return wrong(f"{name} is not installed", CHECK.why, *_strangers(facts), fix=fix)
+
+
+def _another(app: App, other: App) -> Verdict:
+    """It was set up, and is gone; another one is there: whoever changed that may want to go on with the other one."""
+    name, port = app.flavour.name, other.serving.port
+    state = f"runs, on port {port}" if other.running and port else "runs" if other.running else "is installed"
+    fix = tell(
+        "say with which of the two to go on",
+        f"`ha-ssh setup --app {other.flavour.short}` goes on with {other.flavour.name}, which is there",
+        f"`ha-ssh setup --app {app.flavour.short}` installs {name} again, beside it",
+    )
+    says = f"{name}, which was set up, is not installed any more; {other.flavour.name} {state}"
+    why = "the alias leads to the app that was set up, and one SSH app is enough"
+    return wrong(says, why, f"/addons/{other.slug}/info: state {other.state}, network 22/tcp {port}", fix=fix)
+
+
+def _holder(facts: Facts, app: App, port: int) -> str | None:
+    """Return who has the port that the app would get, in words."""
+    known = facts[Apps].by_slug
+    rival = next((one for one in known.values() if one.slug != app.slug and one.running and one.serving.port == port), None)
+    if rival is not None:
+        return rival.flavour.name
+    holders = facts.get(PortHolders)
+    holder = None if isinstance(holders, NotKnown) else holders.of(port, but=app.slug)
+    strange = holder is not None and holder.ssh and holder.slug not in known
+    return f"{holder.text}{_STRANGE if strange else ''}" if holder else None
+
+
+_STRANGE = ", an SSH app that ha-ssh does not know"
+
+
+def _no_port(want: Want, facts: Facts, app: App, port: int, holder: str) -> Verdict:
+    """It would be installed, and could not start."""
+    free = free_port(want, facts, port)
+    fix = rather(
+        f"install {app.flavour.name} and give it port {free}",
+        "or stop whoever has the port, or give that one another port, and run the command again",
+        f"another port than {free}: `ha-ssh setup --port N`",
+        port=free,
+    )
+    says = f"{app.flavour.name} is not installed, and port {port}, which it would get, is taken by {holder}"
+    why = "two programs cannot listen on one port, so the app would be installed and could not start"
+    return wrong(says, why, f"/addons: {holder} has port {port}", fix=fix, failure="port-busy")
+
+
+def _strangers(facts: Facts) -> tuple[str, ...]:
+    """Name the SSH apps that are there, and that nothing here knows how to set up."""
+    holders = facts.get(PortHolders)
+    found = () if isinstance(holders, NotKnown) else holders.strangers(facts[Apps].by_slug)
+    return tuple(f"/addons: {one.text}{_STRANGE}, {'runs' if one.running else 'is installed'}" for one in found)
 
 
 def _unavailable(facts: Facts, app: App) -> Verdict:
@@ -224,7 +280,7 @@ CHECK = Check(
     stage=Stage.APP,
     title="The SSH app (add-on) is installed",
     why="without it Home Assistant has no SSH server that people may use",
-    needs=(Apps, Supervisor, Resolution),
+    needs=(Apps, Supervisor, Resolution, PortHolders),
     rests_on=(
         "supervisor-ready",
         "supervisor-healthy",

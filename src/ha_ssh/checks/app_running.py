@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, log_of
 from ha_ssh.core.house_facts import SupervisorLog
-from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -21,6 +21,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     if app.running:
         return ok(f"{app.flavour.name} is running")
+    if not app.down:
+        return _odd(app)
     says = f"{app.flavour.name} is not running (state `{app.state}`)"
     refusal = app.flavour.refuses(app.settings)
     if refusal is not None:
@@ -32,6 +34,19 @@ def judge(want: Want, facts: Facts) -> Verdict:
         known = "its log gives a reason that is not recognised" if reason.code == "unrecognised" else "its log says why"
         return wrong(f"{says}; {known}: {reason.says}", CHECK.why, f"its log: {reason.line}", fix=_start(facts, app))
     return _silent(facts, app, says)
+
+
+def _odd(app: App) -> Verdict:
+    """Neither up nor down, as far as it is understood: nothing is tried on a guess."""
+    fix = tell(
+        "see whether it runs",
+        f"Settings, Apps, {app.flavour.name}: the page shows whether it runs, and has Start and Restart",
+        "the Supervisor's log may say more: Settings, System, Logs, Supervisor",
+        "a state that stays so after a restart of the app: please report it",
+    )
+    says = f"the Supervisor gives {app.flavour.name} the state `{app.state}`, which is not recognised"
+    why = "whether the app runs is not known; the Supervisor says `unknown` while it has not looked at the app itself"
+    return unknown(says, why, f"/addons/{app.slug}/info: state {app.state}", fix=fix)
 
 
 def _refused(app: App, says: str, refusal: str) -> Verdict:

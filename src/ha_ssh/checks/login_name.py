@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, log_of
-from ha_ssh.core.model import Check, Consent, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Consent, Facts, Fix, Stage, Verdict, Want, note, ok, rather, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable, Flavour
@@ -37,12 +37,17 @@ def judge(want: Want, facts: Facts) -> Verdict:
             failure="user-taken",
         )
     if want.username is not None and want.username.lower() != user:
-        return _another(want.username, app)
+        return _another(want, app, want.username)
     return ok(f"the login name is `{user}`")
 
 
-def _another(name: str, app: App) -> Verdict:
+def _another(want: Want, app: App, name: str) -> Verdict:
     user = app.serving.user
+    if "username" in want.remembered:
+        back = f"or put `{name}` back: `ha-ssh setup --username {name}`"
+        why = "it was changed in the house since; the alias on this computer has to follow"
+        fix = rather(f"go on with the login name `{user}`", back, username=user)
+        return note(f"the login name is `{user}` now; it was set up as `{name}`", why, f"settings: `{user}`", fix=fix)
     edit = app.flavour.set_username(name)
     if edit is None:
         fix = tell("use that name", f"leave `--username` out, or give `--username {user}`")

@@ -6,23 +6,20 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
 from ha_ssh.core.facts import App, AppLog, Apps, log_of
-from ha_ssh.core.house_facts import PortHolders, Resolution
+from ha_ssh.core.house_facts import PortHolders, Resolution, free_port
 from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, rather, tell, warn, wrong
 from ha_ssh.core.settings import apply_edits
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
 
-_NEVER = {8123, 22222}
-"""Home Assistant's own port, and that of the host's SSH server."""
-
 
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge an app that is down by what says that its port was taken; and whether another SSH app wants the same one."""
     app = facts[Apps].chosen(want.app)
     port = app.serving.port
-    holder = _holder(facts, port)
-    evidence = None if app.running or port is None else _evidence(facts, app, port, holder)
+    holder = _holder(facts, app, port)
+    evidence = _evidence(facts, app, port, holder) if app.down and port is not None else None
     if evidence is None or port is None:
         rival = _rival(facts, app)
         return _shared(app, rival) if rival else ok("nothing says that the app's port is taken")
@@ -37,9 +34,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
     )
 
 
-def _holder(facts: Facts, port: int | None) -> str | None:
+def _holder(facts: Facts, app: App, port: int | None) -> str | None:
     holders = facts.get(PortHolders)
-    return None if port is None or isinstance(holders, NotKnown) else holders.names.get(port)
+    holder = None if port is None or isinstance(holders, NotKnown) else holders.of(port, but=app.slug)
+    return holder.text if holder else None
 
 
 def _answering(facts: Facts, port: int) -> str | None:
@@ -92,10 +90,7 @@ def _evidence(facts: Facts, app: App, port: int, holder: str | None) -> tuple[st
 
 def _fix(want: Want, facts: Facts, app: App, port: int) -> Fix:
     """Move to a free port; where this very one was wanted, that is another wish."""
-    holders = facts.get(PortHolders)
-    taken = {port, *_NEVER, *(() if isinstance(holders, NotKnown) else holders.names)}
-    taken |= {other.serving.port for other in facts[Apps].by_slug.values() if other.installed and other.serving.port}
-    free = next(one for one in (want.port, 2222, 22022, *range(2223, 2400)) if one is not None and one not in taken)
+    free = free_port(want, facts, port)
     does = f"move SSH from port {port} to {free}"
     if want.port == port:
         stay = f"or stop whoever has port {port}, and start the app: Settings, Apps, {app.flavour.name}, Start"

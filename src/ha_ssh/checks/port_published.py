@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.facts import App, Apps
-from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
+from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, note, ok, rather, tell, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -19,6 +19,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     port = app.serving.port
     wanted = want.port or port or app.flavour.default_port
+    if port not in {None, HOST_PORT, wanted} and "port" in want.remembered:
+        return _moved(app, port, wanted)
     rival = _rival(facts, app, wanted)
     if rival is not None:
         fix = tell("choose another port", f"`ha-ssh setup --port N`, with a free port N such as {free_port(facts, app)}")
@@ -41,6 +43,18 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return wrong(f"SSH is on port {port}, not on {wanted}", CHECK.why, f"network: 22/tcp is {port}", fix=fix)
     inside = () if port == 22 else ("the app's log may name port 22 all the same: that is the port inside its container",)
     return ok(f"SSH is published on port {port}", *inside)
+
+
+def _moved(app: App, port: Any, former: int) -> Verdict:
+    """Somebody has given it another port since: that is the house's to say, and this computer follows."""
+    fix = rather(
+        f"go on with port {port}",
+        f"or put SSH back on port {former}: `ha-ssh setup --port {former}`",
+        port=port,
+    )
+    says = f"SSH is on port {port} now; it was set up on {former}"
+    why = "it was changed in the house since, and works there; the alias on this computer has to follow"
+    return note(says, why, f"/addons/{app.slug}/info: network 22/tcp is {port}", fix=fix)
 
 
 def _on_the_hosts(app: App, wanted: int | None) -> Verdict:

@@ -279,6 +279,11 @@ class App:
         return self.state in {"started", "startup"}
 
     @property
+    def down(self) -> bool:
+        """True where it is known not to run; a state that is not recognised is neither up nor down."""
+        return self.state in {"stopped", "error"}
+
+    @property
     def may_be_visited(self) -> bool:
         """True where it has a port, and a connection does not end its server."""
         return isinstance(self.serving.port, int) and not self.serving.debugging

@@ -18,9 +18,8 @@ from ha_ssh.core.model import DoorState, NotKnown, SshTrouble
 from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from ha_ssh.core.facts import App
     from ha_ssh.core.model import At, Facts, Reader, Want
 
 SUPERVISOR_LOG = "supervisor"
@@ -253,38 +252,81 @@ async def _who_answers(reader: Reader, host: str, port: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PortHolders:
-    """Who has the host's ports, looked at only while an SSH app that has a port is down."""
+class Holder:
+    """A program of the house as the Supervisor knows it, with the ports of the host that are its own while it runs."""
 
-    names: Mapping[int, str] = field(default_factory=dict, compare=False)
-    """As the Supervisor knows them: its apps, and Core."""
+    slug: str
+    name: str
+    ports: tuple[int, ...] = ()
+    running: bool = True
+    ssh: bool = False
+    """True for an app that has an SSH server's port."""
+
+    @property
+    def text(self) -> str:
+        """It in words."""
+        return f"{self.name} (`{self.slug}`)" if self.slug else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortHolders:
+    """Who has the host's ports, looked at only while an SSH app that has a port is down, or none of those that we know runs."""
+
+    holders: tuple[Holder, ...] = field(default=(), compare=False)
+    """The apps that run, those that look like SSH apps, and Core."""
     answering: Mapping[int, str] = field(default_factory=dict, compare=False)
     """Who answers from outside on a port that should be such an app's, and is nobody's that the Supervisor knows."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
         """Read the ports of every running app, and Core's."""
-        missed = [app.serving.port for app in (await at(Apps)).by_slug.values() if _may_miss_its_port(app)]
-        if not missed:
+        known = (await at(Apps)).by_slug.values()
+        missed = [app.serving.port for app in known if app.installed and app.down and app.serving.port is not None]
+        if not missed and any(app.installed for app in known):
             return cls()
         listed = dicts((await _asked(at.reader, "/addons")).get("addons"))
-        running = [str(one.get("slug")) for one in listed if one.get("state") in {"started", "startup"}]
+        worth = [str(one.get("slug")) for one in listed if one.get("state") in _UP or str(one.get("slug")).endswith("ssh")]
         core, *infos = await asyncio.gather(
-            _or_nothing(at.reader, "/core/info"), *(_or_nothing(at.reader, f"/addons/{slug}/info") for slug in running)
+            _or_nothing(at.reader, "/core/info"), *(_or_nothing(at.reader, f"/addons/{slug}/info") for slug in worth)
         )
-        names = {port: f"{info.get('name')} (`{info.get('slug')}`)" for info in infos for port in _ports(info)}
+        holders = [_holder(slug, info) for slug, info in zip(worth, infos, strict=True)]
         if isinstance(core.get("port"), int):
-            names[core["port"]] = "Home Assistant itself"
-        unknown = [port for port in missed if isinstance(port, int) and port not in names]
-        return cls(names=names, answering=await who_answer(at.reader, at.target.ssh_host, unknown))
+            holders.append(Holder(slug="", name="Home Assistant itself", ports=(core["port"],)))
+        held = {port for one in holders if one.running for port in one.ports}
+        unknown = [port for port in missed if port not in held]
+        return cls(holders=tuple(holders), answering=await who_answer(at.reader, at.target.ssh_host, unknown))
+
+    def of(self, port: int, *, but: str) -> Holder | None:
+        """Return who has a port, but for one app: nobody takes a port from itself."""
+        return next((one for one in self.holders if one.running and port in one.ports and one.slug != but), None)
+
+    def strangers(self, known: Iterable[str]) -> tuple[Holder, ...]:
+        """Return the SSH apps that are none of those that are known."""
+        return tuple(one for one in self.holders if one.ssh and one.slug not in known)
 
 
-def _may_miss_its_port(app: App) -> bool:
-    return app.installed and not app.running and isinstance(app.serving.port, int)
+_UP = frozenset({"started", "startup"})
+_SSH_PORT = "22/tcp"
 
 
-def _ports(info: Mapping[str, Any]) -> Sequence[int]:
-    return [port for port in section(info, "network").values() if isinstance(port, int)]
+def _holder(slug: str, info: Mapping[str, Any]) -> Holder:
+    network = section(info, "network")
+    ports = tuple(port for port in network.values() if isinstance(port, int))
+    name = text(info.get("name")) or slug
+    return Holder(slug=slug, name=name, ports=ports, running=info.get("state") in _UP, ssh=_SSH_PORT in network)
+
+
+_NEVER = frozenset({8123, 22222})
+"""Home Assistant's own port, and that of the host's SSH server."""
+
+
+def free_port(want: Want, facts: Facts, *but: int) -> int:
+    """Return a port that nobody has as far as is known: the wanted one, else one that people expect SSH on."""
+    taken = {*but, *_NEVER, *(app.serving.port for app in facts[Apps].by_slug.values() if app.installed)}
+    holders = facts.get(PortHolders)
+    taken |= set() if isinstance(holders, NotKnown) else {port for one in holders.holders for port in one.ports}
+    liked: tuple[int, ...] = (*([want.port] if want.port else []), 2222, 22022, *range(2223, 2400))
+    return next(port for port in liked if port not in taken)
 
 
 async def _or_nothing(reader: Reader, endpoint: str) -> Mapping[str, Any]:

@@ -142,6 +142,8 @@ class Want:
     """The named risks that were agreed to; never stored."""
     taken: frozenset[str] = frozenset()
     """The checks whose offer was taken; never stored."""
+    remembered: frozenset[str] = frozenset()
+    """The wishes that nobody has named in this very run: what was changed in the house since goes before; never stored."""
 
 
 # --------------------------------------------------------------------------------------------------------------- facts

@@ -156,7 +156,7 @@ def wished(want: Want, facts: Facts, checks: Sequence[Check]) -> Want:
     for finding in diagnose(replace(want, taken=frozenset()), facts, checks):
         fix = finding.verdict.fix
         if fix is not None and finding.id in want.taken:
-            want = replace(want, **fix.wants)
+            want = replace(want, **fix.wants, remembered=want.remembered - set(fix.wants))
     return want
 
 

@@ -76,9 +76,11 @@ async def _look(tools: Tools, chosen: _Chosen) -> tuple[Approached, Facts, Want]
         came, target = riding, riding.target
         facts = await engine.look(came.home, target, tools.journal, checks, always=always, known=facts, keep=seen)
     want = (came.known.want if came.known else None) or infer(facts)
+    remembered = frozenset({"app", "identity", "port", "username"})
     if "key" in tools.options.answers:
-        want = replace(want, identity=came.target.identity)
-    return came, facts, replace(want, accepted=tools.options.accepted, taken=frozenset(tools.options.also))
+        want, remembered = replace(want, identity=came.target.identity), remembered - {"identity"}
+    want = replace(want, accepted=tools.options.accepted, taken=frozenset(tools.options.also), remembered=remembered)
+    return came, facts, want
 
 
 def _always(tools: Tools) -> tuple[type[Any], ...]:

@@ -46,7 +46,7 @@ def lasting(want: Want) -> Want:
     """Return what of a want holds for the next runs too; a new password is made once, and kept then."""
     password = PasswordWish.KEEP if want.password is PasswordWish.GENERATE else want.password
     want = replace(want, password=password, new_password=None, passphrase=None, make_key=None)
-    return replace(want, accepted=frozenset(), taken=frozenset())
+    return replace(want, accepted=frozenset(), taken=frozenset(), remembered=frozenset())
 
 
 def not_written_down(report: Report, what: str, error: HaSshError) -> None:

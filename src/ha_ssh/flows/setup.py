@@ -40,6 +40,7 @@ from ha_ssh.core.model import (
     SecretRef,
     Want,
 )
+from ha_ssh.core.options import Source
 from ha_ssh.core.planner import plan as plan_for
 from ha_ssh.core.secret import Secret
 from ha_ssh.flows.beforehand import awake, carried, mind_the_file, mind_unhealthy, refuse_what_cannot_be, taken_ports
@@ -99,8 +100,16 @@ async def _seen(tools: Tools, entered: Entered, facts: Facts) -> SeenHouse:
         keys=tools.keys(),
         taken_ports=await taken_ports(entered.home, facts, [port] if (port := tools.options.answers.get("port")) else ()),
         taken_aliases=frozenset(named),
-        last=last_of(known.want) if known and known.want else {},
+        last=_last(known.want, facts) if known and known.want else {},
     )
+
+
+def _last(want: Want, facts: Facts) -> dict[str, object]:
+    """What was chosen last time; a port or a login name that was changed in the house since is the house's to say."""
+    app = facts[Apps].chosen(want.app)
+    now = {"port": app.serving.port, "username": app.serving.user} if app.installed and app.slug == want.app else {}
+    chosen = last_of(want)
+    return {question: now.get(question) or value for question, value in chosen.items()}
 
 
 def _seen_app(app: App) -> SeenApp:
@@ -162,10 +171,15 @@ def _learnt(state: KeyState, seen: SeenHouse) -> SeenHouse:
     return replace(seen, keys=(*(other for other in seen.keys if other.path != state.path), key))
 
 
+_WISHES = {"key": "identity"}
+"""The field of a `Want` by the question about it, where it has another name."""
+
+
 def _want(tools: Tools, answers: Answers, seen: SeenHouse, passphrase: SecretRef | None) -> Want:
     """What is wanted, from settled answers."""
     want = want_of(answers, seen, passphrase=passphrase, comment=tools.comment, accepted=tools.options.accepted)
-    app = seen.app(want.app)
+    app, last = seen.app(want.app), [one for one in answers if answers.source(one) is Source.LAST]
+    want = replace(want, remembered=frozenset(_WISHES.get(one, one) for one in last))
     if want.password is PasswordWish.GENERATE and (app is None or app.key_ends_password):
         raise HaSshError(
             "password-is-ignored",

@@ -1,0 +1,71 @@
+"""A house that its owner has changed since it was set up: the repair asks, or follows, and an explicit wish still counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from computer import Computer, Ended
+
+    from ha_ssh.sim.house import House
+
+TERMINAL, ADVANCED = "core_ssh", "a0d7b954_ssh"
+FIX = ("doctor", "--fix", "--yes", "--no-input", "--json")
+
+
+def move(house: House) -> None:
+    """Give SSH another port, by hand."""
+    house.app(TERMINAL).network = {"22/tcp": 2200}
+    house.restart_now(TERMINAL)
+
+
+def port(computer: Computer) -> int:
+    network = computer.snapshot()["apps"][TERMINAL]["network"]
+    return int(network["22/tcp"])
+
+
+def block(computer: Computer) -> str:
+    return computer.ssh.joinpath("ha-ssh.d", "home.conf").read_text()
+
+
+def verdict(done: Ended, check: str) -> str:
+    return str(next(one for one in done.report["findings"] if one["id"] == check)["verdict"])
+
+
+def test_the_repair_leaves_a_port_that_the_owner_has_changed(healthy: Computer) -> None:
+    healthy.turn(move)
+    done = healthy.ha_ssh(*FIX)
+    assert (done.code, done.report["ssh"]["port"], port(healthy)) == (0, 2200, 2200), done
+    assert verdict(done, "port-published") == "note"
+    assert "Port 2200" in block(healthy)
+    assert healthy.ha_ssh(*FIX).report["changed"] is False
+    taken = healthy.ha_ssh(*FIX, "--also", "port-published")
+    assert (taken.code, port(healthy)) == (0, 2200), taken
+
+
+def test_a_setup_that_names_no_port_follows_and_one_that_does_moves_it_back(healthy: Computer) -> None:
+    healthy.turn(move)
+    followed = healthy.ha_ssh("setup", "--yes", "--json")
+    assert (followed.code, followed.report["ssh"]["port"], port(healthy)) == (0, 2200, 2200), followed
+    assert verdict(healthy.ha_ssh("doctor", "--json"), "port-published") == "ok"
+    back = healthy.ha_ssh("setup", "--port", "2222", "--yes", "--json")
+    assert (back.code, back.report["ssh"]["port"], port(healthy)) == (0, 2222, 2222), back
+
+
+def test_the_repair_installs_no_second_app_and_setup_goes_on_with_either(healthy: Computer) -> None:
+    def change_over(house: House) -> None:
+        house.uninstall_now(TERMINAL)
+        house.install_now(ADVANCED)
+        house.app(ADVANCED).network = {"22/tcp": 2222}
+        house.app(ADVANCED).options["ssh"]["password"] = "a long one of the owner's"
+        house.start_now(ADVANCED)
+        house.knobs.penalties = False  # each of these runs tries the key that this app does not have
+
+    healthy.turn(change_over)
+    for again in (FIX, ("setup", "--yes", "--json")):
+        left = healthy.ha_ssh(*again)
+        assert (left.code, left.report["changed"]) == (1, False), left
+        assert verdict(left, "app-installed") == "wrong"
+    gone_on = healthy.ha_ssh("setup", "--app", "advanced", "--password", "keep", "--yes", "--json")
+    assert (gone_on.code, gone_on.report["ssh"]["port"]) == (0, 2222), gone_on
+    assert not healthy.snapshot()["apps"][TERMINAL]["installed"]
