@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checks.scenes import EVERY, Scene, bad, break_by, diagnose, healthy, repair
-from ha_ssh.core.model import Level
+from ha_ssh.core.model import Consent, Edit, EditOp, Level
 from ha_ssh.sim.apps import KINDS
 from ha_ssh.sim.house import App
 from laws.worlds import FLAVOURS, World, in_loop
@@ -250,3 +251,114 @@ def test_a_state_that_is_not_recognised_is_called_that_and_nothing_is_tried(slug
     assert verdict.evidence == (f"/addons/{slug}/info: state {state or 'unknown'}",)
     assert not repair(world).steps
     assert world.snapshot() == before
+
+
+# ------------------------------------------------------------------------------------------------------------- the keys
+
+
+def keys_of(world: World) -> Any:
+    path = FLAVOURS[world.slug].add_key("x").path
+    node: Any = {"options": world.house.app(world.slug).options}
+    for name in path:
+        node = node[name]
+    return node
+
+
+def put_keys(world: World, value: Any) -> None:
+    """Write this in the place of the keys, as it is, and restart the app."""
+    stage = world.stage()
+    stage.save(Edit(path=stage.flavour.add_key("x").path, op=EditOp.SET, value=value, title="other keys"))
+    stage.restart()
+    world.house.settle()
+
+
+def our_line(world: World) -> str:
+    return (world.computer.text(f"{world.want.identity}.pub") or "").strip()
+
+
+def somebodys(world: World, name: str = "neighbour") -> str:
+    return f"{world.house.keys.make('ed25519').public} {name}"
+
+
+@BOTH
+@pytest.mark.parametrize("ours", [True, False])
+def test_keys_in_one_text_are_written_as_a_list_and_those_of_others_stay(slug: str, ours: bool) -> None:
+    world = healthy(slug)
+    theirs, line = [somebodys(world, "one"), somebodys(world, "two")], our_line(world)
+    put_keys(world, "\n".join([theirs[0], *([line] if ours else []), theirs[1]]))
+    findings, verdict = diagnose(world), said(world, "key-authorised")
+    assert roots(findings) == ["key-authorised"]
+    assert verdict.failure == "key-shape"
+    assert verdict.fix is not None
+    assert verdict.fix.consent is Consent.AUTO
+    done = repair(world)
+    assert done.error is None
+    assert not roots(done.findings)
+    assert [one.split()[:2] for one in keys_of(world)] == [
+        one.split()[:2] for one in ([theirs[0], line, theirs[1]] if ours else [*theirs, line])
+    ]
+    assert not repair(world).steps
+
+
+@BOTH
+def test_keys_that_are_neither_a_text_nor_a_list_become_a_list_with_ours(slug: str) -> None:
+    world = healthy(slug)
+    put_keys(world, {"0": "x"})
+    assert roots(diagnose(world)) == ["key-authorised"]
+    assert not roots(repair(world).findings)
+    assert [one.split()[:2] for one in keys_of(world)] == [our_line(world).split()[:2]]
+
+
+@BOTH
+def test_a_secret_that_is_our_key_is_a_note_and_nothing_is_written(slug: str) -> None:
+    world = healthy(slug)
+    world.house.secrets["ssh_key"] = our_line(world)
+    put_keys(world, ["!secret ssh_key"])
+    verdict, before = said(world, "key-authorised"), world.snapshot()
+    assert (verdict.level, verdict.failure, verdict.fix) == (Level.NOTE, "secret-ref", None)
+    assert not roots(diagnose(world))
+    assert not repair(world).steps
+    assert world.snapshot() == before
+
+
+@BOTH
+def test_beside_a_secret_that_is_not_our_key_ours_is_added_where_somebody_says_so(slug: str) -> None:
+    world = as_remembered(healthy(slug))
+    world.house.secrets["ssh_key"] = somebodys(world)
+    world.house.knobs.penalties = False  # each look tries the key that is not authorised
+    put_keys(world, ["!secret ssh_key"])
+    verdict, before = said(world, "key-authorised"), world.snapshot()
+    assert (verdict.level, verdict.failure) == (Level.WRONG, "secret-ref")
+    assert verdict.fix is not None
+    assert verdict.fix.offered
+    assert not repair(world).steps
+    assert world.snapshot() == before
+    done = repair(world, take=True)
+    assert not roots(done.findings)
+    assert keys_of(world)[0] == "!secret ssh_key"
+    assert len(keys_of(world)) == 2
+
+
+@BOTH
+@pytest.mark.parametrize("between", [", ", "", ",", "\n"])
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_two_keys_in_one_entry_become_two(slug: str, between: str, first: str) -> None:
+    world = healthy(slug)
+    ours, theirs = our_line(world), somebodys(world)
+    put_keys(world, [between.join([ours, theirs] if first == "ours" else [theirs, ours])])
+    findings = diagnose(world)
+    assert roots(findings) == ["key-entries" if first == "ours" or between == "\n" else "key-authorised"]
+    done = repair(world)
+    assert not roots(done.findings)
+    assert sorted(one.split()[1] for one in keys_of(world)) == sorted(one.split()[1] for one in (ours, theirs))
+    assert not repair(world).steps
+
+
+def test_a_key_of_a_kind_that_is_no_longer_taken_is_named() -> None:
+    world = healthy(TERMINAL)
+    parts = (b"ssh-dss", *(bytes([1] * 20),) * 4)
+    blob = base64.b64encode(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).decode()
+    put_keys(world, [our_line(world), f"ssh-dss {blob} old"])
+    verdict = said(world, "key-entries")
+    assert (verdict.level, "entry 2" in words(verdict), "DSA" in verdict.why) == (Level.WARN, True, True)
+    assert not repair(world).steps

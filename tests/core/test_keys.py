@@ -176,6 +176,7 @@ def test_options_survive_a_repair():
         (f"{ED}\n{RSA}", 2),
         (f"{ED}\r\n\r\n{RSA}\r\n", 2),
         (f"# two\n{ED}\n{RSA}", 2),
+        (f"{ED}{RSA}", 1),
     ],
 )
 def test_several_keys_in_one_entry_become_a_line_each(text, count):
@@ -185,6 +186,29 @@ def test_several_keys_in_one_entry_become_a_line_each(text, count):
     assert [line.rstrip('"') for line in found.repairs] == [ED, RSA]
     assert len(found.served) == count
     assert found.served[0].public == FIRST.public
+
+
+def test_two_keys_without_anything_between_them_become_a_line_each():
+    bare = f"ssh-ed25519 {ED_BLOB}"
+    for text in (f"{bare}{ED}", f"{bare},{ED}"):
+        found = parse_entry(text)
+        assert isinstance(found, BadEntry)
+        assert (found.problem, found.repairs, found.served) == (Problem.SEVERAL, (bare, ED), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{head}\n{tail} me@laptop (ha-ssh)", Problem.WRAPPED),
+        ("{head} {tail} me@laptop (ha-ssh)", Problem.WRAPPED),
+        ("[{head}{tail} me@laptop (ha-ssh)]", Problem.BRACKET),
+    ],
+)
+def test_a_bracket_of_the_comment_is_the_comments_own(text, problem):
+    bare = f"ssh-ed25519 {ED_BLOB}"
+    found = parse_entry(text.format(head=bare[:40], tail=bare[40:]))
+    assert isinstance(found, BadEntry)
+    assert (found.problem, found.repaired) == (problem, f"{bare} me@laptop (ha-ssh)")
 
 
 def test_a_comma_without_another_key_is_a_comment():

@@ -33,7 +33,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     app = facts[Apps].chosen(want.app)
     ours = facts.get(MyKey)
     public = None if isinstance(ours, NotKnown) or not isinstance(ours.public, str) else ours.public
-    bad = [(at, text, read) for at, text, read in _bad(app) if public is None or not keys.means(text, public)]
+    if not app.serving.keys_listed:
+        return ok("the authorised keys are no list: that is `key-authorised`'s to put right")
+    bad = [(at, text, read) for at, text, read in _bad(app) if not _is_ours_alone(text, public)]
     broken = [(at, text, read) for at, text, read in bad if read.problem is not keys.Problem.SECRET_REFERENCE]
     if broken:
         putty = all(read.problem is keys.Problem.RFC4716 for _, _, read in broken)
@@ -52,9 +54,33 @@ def judge(want: Want, facts: Facts) -> Verdict:
             *(f"authorised keys, entry {at}: {text}" for at, text, _ in bad),
             failure="secret-ref",
         )
+    if (old := _no_longer_taken(app)) is not None:
+        return old
     return ok(
         f"each of the {len(app.serving.keys)} authorised entries is one key line" if app.serving.keys else "no key is authorised"
     )
+
+
+def _is_ours_alone(text: str, public: str | None) -> bool:
+    """Return whether an entry was meant to be our key, and the server does not find it: another truth tells that."""
+    return public is not None and keys.means(text, public) and not keys.admits(text, public)
+
+
+def _no_longer_taken(app: App) -> Verdict | None:
+    """Find keys of a kind that no server of today takes."""
+    texts: tuple[Any, ...] = app.serving.keys
+    entries = ((at, keys.first_key(text)) for at, text in enumerate(texts, 1) if isinstance(text, str))
+    old = [(at, entry) for at, entry in entries if entry is not None and entry.kind == "ssh-dss"]
+    if not old:
+        return None
+    fix = tell(
+        "give its owner a key of another kind",
+        "make one on their computer: `ssh-keygen -t ed25519`",
+        "and put the line of its `.pub` file into the settings, in the place of this one",
+    )
+    says = "an authorised key is of a kind that the server no longer takes"
+    evidence = (f"authorised keys, entry {at}: {entry.short}" for at, entry in old)
+    return warn(says, keys.weakness(old[0][1].line) or CHECK.why, *evidence, fix=fix)
 
 
 def _bad(app: App) -> list[tuple[int, str, keys.BadEntry]]:

@@ -52,6 +52,10 @@ _COMMENT_HEADER = re.compile(r'Comment:\s*(?:"([^"]*)"|([^\n]*))', re.IGNORECASE
 _QUOTES = "\"'`´“”„‟‘’‚‛«»‹›＂＇"
 _INVISIBLE = "\u200b\u200c\u200d\u2060\u00ad"
 _HARD_BLANKS = "\u00a0\u2007\u202f\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u3000"
+_BETWEEN = "," + _QUOTES
+"""What people put between two keys."""
+_BEFORE_KEY = re.compile(rf"(?=(?:{'|'.join(map(re.escape, sorted(_SHAPES, key=len, reverse=True)))})[ \t]+AAAA)")
+"""Where another key may begin, whatever stands before it."""
 _DASHES = "-–—•*"
 _BRACKETS = "[](){}<>"
 
@@ -338,6 +342,9 @@ def _repair(text: str, found: tuple[Entry, ...]) -> BadEntry:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if (each := tuple(filter(None, map(read_line, lines)))) and len(each) == len(lines):
         return BadEntry(Problem.SEVERAL if len(each) > 1 else Problem.LINES, _lines(each), found)
+    before, glued = _split_keys(text)
+    if not before and len(glued) > 1:
+        return BadEntry(Problem.SEVERAL, _lines(glued), found)
     cleaned, noise = _without_noise(text)
     if noise is not None:
         inner = parse_entry(cleaned)
@@ -387,13 +394,27 @@ def _without_noise(text: str) -> tuple[str, Problem | None]:
         return _unwrapped(bare, _QUOTES), Problem.QUOTES
     if bare[0] in _DASHES:
         return bare.lstrip(_DASHES + _BLANKS), Problem.DASH
-    if any(sign in _BRACKETS for sign in ends):
-        return _unwrapped(bare, _BRACKETS), Problem.BRACKET
+    if bare[0] in _BRACKETS or _closes_nothing(bare):
+        return _unbracketed(bare), Problem.BRACKET
     if "," in ends:
         return bare.strip("," + _BLANKS), Problem.COMMA
     if re.match(r"authorized_keys\s*:\s*", bare):
         return re.sub(r"^authorized_keys\s*:\s*", "", bare), Problem.DASH
     return text, None
+
+
+def _closes_nothing(text: str) -> bool:
+    """Return whether a text ends with a bracket that none before it has opened: one of a comment is the comment's own."""
+    opener = dict(zip("])}>", "[({<", strict=True)).get(text[-1], "")
+    return text[-1] in _BRACKETS and not (opener and text.count(opener) >= text.count(text[-1]))
+
+
+def _unbracketed(text: str) -> str:
+    """Return the text without the bracket before it, and without what that leaves unopened at its end."""
+    bare = text[1:] if text[0] in _BRACKETS else text
+    while (bare := bare.rstrip("," + _BLANKS)) and _closes_nothing(bare):
+        bare = bare[:-1]
+    return bare.strip()
 
 
 def _unwrapped(text: str, signs: str) -> str:
@@ -422,22 +443,29 @@ def _joined(text: str) -> str | None:
 
 
 def _keys_within(comment: str) -> tuple[Entry, ...]:
-    """Return the further keys that a comment turns out to hold."""
-    match = next((m for m in re.finditer(r"(?:^|[,\s\"'])([a-z0-9@.-]+)[ \t]+(AAAA\S+)", comment) if _kind_of(_bare(m[2]))), None)
-    if match is None or _kind_of(_bare(match[2])) != match[1]:
-        return ()
-    rest = comment[match.end() :].strip(_BLANKS)
-    return (Entry("", match[1], _bare(match[2]), _cut_comment(rest)), *_keys_within(rest))
-
-
-def _bare(word: str) -> str:
-    return word.strip("," + _QUOTES)
+    """Return the further keys that a comment turns out to hold, with or without a sign before them."""
+    return _split_keys(comment)[1]
 
 
 def _cut_comment(comment: str) -> str:
     """Return the comment up to where a further key begins."""
-    match = next((m for m in re.finditer(r"(?:^|[,\s\"'])([a-z0-9@.-]+)[ \t]+(AAAA\S+)", comment) if _kind_of(_bare(m[2]))), None)
-    return (comment if match is None else comment[: match.start()]).strip("," + _BLANKS)
+    return _split_keys(comment)[0]
+
+
+def _split_keys(text: str) -> tuple[str, tuple[Entry, ...]]:
+    """Return a text up to the first key in it, and that key with all that follow; what is no whole key stays where it is."""
+    first, *more = _BEFORE_KEY.split(text)
+    parts, found = [first], []
+    for piece in more:
+        kind, _, rest = _word(piece)
+        blob, _, comment = _word(rest)
+        if _kind_of(blob.strip(_BETWEEN)) == kind:
+            found.append((kind, blob.strip(_BETWEEN)))
+            parts.append(comment)
+        else:
+            parts[-1] += piece
+    head, *comments = [*(part.strip(_BETWEEN + _BLANKS) for part in parts[:-1]), parts[-1].strip("," + _BLANKS)]
+    return head, tuple(Entry("", *key, comment) for key, comment in zip(found, comments, strict=True))
 
 
 def _lines(entries: tuple[Entry, ...]) -> str:

@@ -1066,6 +1066,10 @@ class Flavour(Protocol):
         """The edit that withdraws an entry as it stands in the settings."""
         ...
 
+    def list_keys(self, entries: Sequence[str]) -> Edit:
+        """The edit that makes a list of the keys, where they stand in something else."""
+        ...
+
     def forget_keys(self) -> Edit | None:
         """The edit after which a start makes the app forget every key of before; `None` where an empty list does."""
         ...
@@ -1147,6 +1151,8 @@ class Serving:
     user: str
     port: int | None
     keys: tuple[str, ...]
+    keys_listed: bool
+    """False where the keys stand in something else than a list, which the app reads as none."""
     password_set: bool
     password_login: bool
     """True when a password opens the door."""

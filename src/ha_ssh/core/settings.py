@@ -82,6 +82,11 @@ def entries(value: Any) -> tuple[Any, ...]:
     return tuple(item for item in _as_list(value) if isinstance(item, str | PublicKeyOf))
 
 
+def listed(value: Any) -> bool:
+    """Return whether a value is a list, or nothing that would have to be one."""
+    return isinstance(value, list | tuple) or value is None or value == ""
+
+
 def port_of(settings: Mapping[str, Any], name: str) -> int | None:
     """Return the port of the host that stands for a port of the app."""
     port = section(settings, "network").get(name)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Edit, EditOp, Flaw, Level, SecretRef, Serving
-from ha_ssh.core.settings import entries, port_of, section
+from ha_ssh.core.settings import entries, listed, port_of, section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ha_ssh.core.model import PublicKeyOf
 
@@ -83,6 +83,7 @@ class AdvancedSsh:
             user=user,
             port=port_of(settings, "22/tcp"),
             keys=entries(ssh.get("authorized_keys")),
+            keys_listed=listed(ssh.get("authorized_keys")),
             password_set=password,
             password_login=password,
             sftp=bool(ssh.get("sftp")) and root,
@@ -105,6 +106,11 @@ class AdvancedSsh:
     def drop_key(self, entry: str) -> Edit:
         """The edit that withdraws one entry."""
         return Edit(path=(*_SSH, "authorized_keys"), op=EditOp.REMOVE, value=entry, title="withdraw an authorised key")
+
+    def list_keys(self, entries: Sequence[str]) -> Edit:
+        """The edit that makes a list of the keys."""
+        path = (*_SSH, "authorized_keys")
+        return Edit(path=path, op=EditOp.SET, value=list(entries), title="write the authorised keys as a list")
 
     def forget_keys(self) -> Edit | None:
         """An empty list is enough: the app writes its file anew at each start."""
@@ -148,7 +154,7 @@ class AdvancedSsh:
         serving = self.read(settings)
         if not serving.user:
             return "Setting a username is required!"
-        if not serving.keys and not serving.password_set:
+        if not (serving.keys and serving.keys_listed) and not serving.password_set:
             return "Configuration of this app is incomplete."
         if ssh.get("sftp") and serving.user != "root":
             return "SFTP only works if the username is root."

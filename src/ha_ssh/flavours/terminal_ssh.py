@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.model import Edit, EditOp, Flaw, Level, SecretRef, Serving
-from ha_ssh.core.settings import entries, port_of, section
+from ha_ssh.core.settings import entries, listed, port_of, section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ha_ssh.core.model import PublicKeyOf
 
@@ -57,8 +57,9 @@ class TerminalSsh:
             user="root",
             port=port_of(settings, "22/tcp"),
             keys=keys,
+            keys_listed=listed(options.get("authorized_keys")),
             password_set=password,
-            password_login=password and not keys,
+            password_login=password and not (keys and listed(options.get("authorized_keys"))),
             sftp=True,
             forwarding=bool(server.get("tcp_forwarding")),
             ha_command="ha {}",
@@ -74,6 +75,10 @@ class TerminalSsh:
     def drop_key(self, entry: str) -> Edit:
         """The edit that withdraws one entry."""
         return Edit(path=_KEYS, op=EditOp.REMOVE, value=entry, title="withdraw an authorised key")
+
+    def list_keys(self, entries: Sequence[str]) -> Edit:
+        """The edit that makes a list of the keys."""
+        return Edit(path=_KEYS, op=EditOp.SET, value=list(entries), title="write the authorised keys as a list")
 
     def forget_keys(self) -> Edit | None:
         """A list of nothing but a comment: with an empty one the app keeps its old file, and the keys in it."""
@@ -105,7 +110,7 @@ class TerminalSsh:
     def refuses(self, settings: Mapping[str, Any]) -> str | None:
         """Why the app would not run: it needs a key or a password as soon as it has a port."""
         serving = self.read(settings)
-        if serving.port is not None and not serving.keys and not serving.password_set:
+        if serving.port is not None and not (serving.keys and serving.keys_listed) and not serving.password_set:
             return "You need to setup a login!"
         return None
 
