@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -362,3 +363,27 @@ def test_a_key_of_a_kind_that_is_no_longer_taken_is_named() -> None:
     verdict = said(world, "key-entries")
     assert (verdict.level, "entry 2" in words(verdict), "DSA" in verdict.why) == (Level.WARN, True, True)
     assert not repair(world).steps
+
+
+# -------------------------------------------------------------------------------------------------------- a log of before
+
+
+@BOTH
+@pytest.mark.parametrize("failure", ["no-creds", "pkg-fail", "init-cmd", "sftp-needs-root", "user-taken"])
+def test_a_log_that_the_settings_contradict_is_of_an_earlier_start(slug: str, failure: str) -> None:
+    world = healthy(slug)
+    one = next(Scene(check, failure) for check in EVERY if failure in check.faults)
+    if not one.befalls(world.stage().flavour):
+        pytest.skip("cannot befall this app")
+    good = copy.deepcopy(world.house.app(slug).options)
+    break_by(world, one)
+    assert world.house.app(slug).state == "error"
+    world.house.app(slug).options = good if failure != "user-taken" else {**good, "ssh": {**good["ssh"], "username": "root"}}
+    world.house.knobs.dies_silently.add(slug)
+    world.house.restart_now(slug)
+    world.house.settle()
+    verdict = said(world, "app-running")
+    assert roots(diagnose(world)) == ["app-running"]
+    assert verdict.failure == "starts-no-log"
+    assert "an earlier start" in verdict.says
+    assert any("exited with non-zero exit code 137" in line for line in verdict.evidence)

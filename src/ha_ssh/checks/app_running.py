@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps, log_of
+from ha_ssh.core.facts import App, AppLog, Apps, Failure, failure_of
 from ha_ssh.core.house_facts import SupervisorLog
 from ha_ssh.core.model import Check, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, tell, unknown, wrong
 
@@ -29,11 +29,12 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return _refused(app, says, refusal)
     if app.state != "error":
         return wrong(says, CHECK.why, f"/addons/{app.slug}/info: state {app.state}", fix=_start(facts, app))
-    reason = logs.fatal(log_of(facts, app))
-    if reason is not None:
+    failure = failure_of(facts, app)
+    if failure is not None and not failure.stale:
+        reason = failure.reason
         known = "its log gives a reason that is not recognised" if reason.code == "unrecognised" else "its log says why"
         return wrong(f"{says}; {known}: {reason.says}", CHECK.why, f"its log: {reason.line}", fix=_start(facts, app))
-    return _silent(facts, app, says)
+    return _silent(facts, app, says, failure)
 
 
 def _odd(app: App) -> Verdict:
@@ -57,7 +58,7 @@ def _refused(app: App, says: str, refusal: str) -> Verdict:
     return wrong(says, "with these settings it refuses to run", *evidence, fix=_complete(app), failure=failure)
 
 
-def _silent(facts: Facts, app: App, says: str) -> Verdict:
+def _silent(facts: Facts, app: App, says: str, older: Failure | None) -> Verdict:
     """It ended, and its log does not say why: what else is known of it."""
     log, supervisor = facts.get(AppLog), facts.get(SupervisorLog)
     line = None if isinstance(supervisor, NotKnown) else supervisor.last(f"{app.slug} exited", f"Can't start {app.slug}")
@@ -65,8 +66,12 @@ def _silent(facts: Facts, app: App, says: str) -> Verdict:
     if isinstance(log, NotKnown):
         return wrong(f"{says}; its log cannot be read: {log.reason}", CHECK.why, *evidence, fix=_start(facts, app))
     why = "it ended before it could say why: too little memory, a damaged image, or the log is of an earlier start"
-    evidence += ["its log has no reason in it"]
-    return wrong(f"{says}, and its log does not say why", why, *evidence, fix=_start(facts, app), failure="starts-no-log")
+    if older is None:
+        told, evidence = "its log does not say why", [*evidence, "its log has no reason in it"]
+    else:
+        told = "its log tells of an earlier start only"
+        evidence += [f"its log, which the settings contradict by now: {older.reason.line}"]
+    return wrong(f"{says}, and {told}", why, *evidence, fix=_start(facts, app), failure="starts-no-log")
 
 
 def _start(facts: Facts, app: App) -> Fix:

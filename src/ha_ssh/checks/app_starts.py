@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps, log_of
+from ha_ssh.core.facts import App, AppLog, Apps, failure_of
 from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, ok, tell, wrong
 
 if TYPE_CHECKING:
+    from ha_ssh.core import logs
     from ha_ssh.core.model import Breakable, Flavour
 
 _FAILURES = {
@@ -34,14 +34,15 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def _reason(facts: Facts, app: App) -> logs.Reason | None:
     """Return why its latest start failed, as its log says; one that runs, or that somebody stopped, has no reason."""
-    return logs.fatal(log_of(facts, app)) if app.state == "error" else None
+    failure = failure_of(facts, app) if app.state == "error" else None
+    return None if failure is None or failure.stale else failure.reason
 
 
 def _cure(app: App, reason: logs.Reason) -> Fix:
     """Return what puts this very reason right."""
     name, settings = app.flavour.name, f"Settings, Apps, {app.flavour.name}, Configuration"
     match reason.code:
-        case "packages" if app.serving.packages:
+        case "packages":
             edit = app.flavour.drop_packages()
             does = f"{edit.title}, so that it starts (`ha-ssh undo` brings it back, once the packages can be fetched again)"
             return Fix(does=does, consent=Consent.ASK, slug=app.slug, edits=(edit,))
@@ -53,8 +54,6 @@ def _cure(app: App, reason: logs.Reason) -> Fix:
             return tell("mend the command", f"{settings}: `init_commands`")
         case "sftp-needs-root":
             return tell("choose one of the two", "`ha-ssh setup --username root`", f"or switch `sftp` off: {settings}")
-        case "packages":
-            return tell("start it again", f"Settings, Apps, {name}, Start: its settings name no packages any more")
         case _:
             return tell(
                 "give it new data",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps, log_of
+from ha_ssh.core.facts import App, AppLog, Apps, failure_of
 from ha_ssh.core.model import Check, Consent, Facts, Fix, Stage, Verdict, Want, note, ok, rather, tell, wrong
 
 if TYPE_CHECKING:
@@ -59,8 +58,9 @@ def _refused(facts: Facts, app: App) -> str | None:
     """Return what shows that the name cannot be created: its signs, or the log of an app that is down."""
     if not _CREATABLE.fullmatch(app.serving.user):
         return f"settings: `username` is `{app.serving.user}`"
-    reason = None if app.running else logs.fatal(log_of(facts, app))
-    return f"its log: {reason.line}" if reason is not None and reason.code == "user-taken" else None
+    failure = None if app.running else failure_of(facts, app)
+    told = failure is not None and not failure.stale and failure.reason.code == "user-taken"
+    return f"its log: {failure.reason.line}" if failure is not None and told else None
 
 
 def _default(app: App, wanted: str | None = None) -> Fix:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core import logs
-from ha_ssh.core.facts import App, AppLog, Apps, log_of
+from ha_ssh.core.facts import App, AppLog, Apps, failure_of
 from ha_ssh.core.house_facts import PortHolders, Resolution, free_port
 from ha_ssh.core.model import Check, Consent, Facts, Fix, NotKnown, Stage, Verdict, Want, ok, rather, tell, warn, wrong
 from ha_ssh.core.settings import apply_edits
@@ -82,9 +81,9 @@ def _evidence(facts: Facts, app: App, port: int, holder: str | None) -> tuple[st
         if issue is not None and issue.extra.get("port") in {None, port}:
             found.append(f"{issue.text}, port {port}")
     if app.state == "error":
-        reason = logs.fatal(log_of(facts, app))
-        if reason is not None and reason.code == "port-busy" and (f" {port} " in reason.line or "port" not in reason.line):
-            found.append(f"its log: {reason.line}")
+        failure = failure_of(facts, app)
+        if failure is not None and not failure.stale and failure.reason.code == "port-busy":
+            found.append(f"its log: {failure.reason.line}")
     return tuple(found) or None
 
 

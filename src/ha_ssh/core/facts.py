@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -397,6 +398,50 @@ def log_of(facts: Facts, app: App) -> tuple[str, ...]:
     log = facts.get(AppLog)
     lines: Any = log.lines.get(app.slug, ()) if isinstance(log, AppLog) else ()
     return () if isinstance(lines, Later) else tuple(lines)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an app's log says that its start failed; `stale` where the saved settings leave no such reason any more."""
+
+    reason: logs.Reason
+    stale: bool
+
+
+_BY_SETTINGS = frozenset({"no-login", "user-empty", "sftp-needs-root"})
+"""The reasons that an app gives for its settings alone."""
+
+
+def failure_of(facts: Facts, app: App) -> Failure | None:
+    """Return why the app's log says that its latest start failed; `None` where it does not say.
+
+    The log may be of an earlier start than the latest one, which ended before it logged anything: a reason that the settings
+    contradict explains nothing.
+    """
+    reason = logs.fatal(log_of(facts, app))
+    return None if reason is None else Failure(reason, stale=_contradicted(app, reason))
+
+
+def _contradicted(app: App, reason: logs.Reason) -> bool:
+    serving = app.serving
+    match reason.code:
+        case "init-command":
+            return not any(command.strip() and command.strip() in reason.line for command in serving.commands)
+        case "packages":
+            return not serving.packages
+        case "password-refused":
+            return not serving.password_set
+        case "user-taken":
+            return serving.user == "root"
+        case "port-busy":
+            named = re.search(r"\bport (\d+)\b", reason.line)
+            return named is not None and named[1] != str(serving.port)
+        case code if code in _BY_SETTINGS:
+            refusal = app.flavour.refuses(app.settings)
+            now = logs.fatal((refusal,)) if refusal else None
+            return now is None or now.code != code
+        case _:
+            return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,7 +157,9 @@ class AdvancedSsh:
         if not (serving.keys and serving.keys_listed) and not serving.password_set:
             return "Configuration of this app is incomplete."
         if ssh.get("sftp") and serving.user != "root":
-            return "SFTP only works if the username is root."
+            return (
+                'You have enabled SFTP using the "ssh.sftp" app option. Unfortunately, this requires "ssh.username" to be "root".'
+            )
         return None
 
     def secret_paths(self) -> tuple[tuple[str, ...], ...]:
