@@ -387,3 +387,31 @@ def test_a_log_that_the_settings_contradict_is_of_an_earlier_start(slug: str, fa
     assert verdict.failure == "starts-no-log"
     assert "an earlier start" in verdict.says
     assert any("exited with non-zero exit code 137" in line for line in verdict.evidence)
+
+
+# ---------------------------------------------------------------------------------------------------- what is not said
+
+SILENT = {
+    "house-online": "reaches the internet",
+    "room-on-disk": "is free",
+    "supervisor-healthy": "healthy and supported",
+    "supervisor-idle": "being done",
+    "supervisor-current": "up to date",
+}
+
+
+@pytest.mark.parametrize("how", ["404", "null"])
+def test_what_an_old_supervisor_does_not_say_is_not_claimed(how: str) -> None:
+    world = healthy(ADVANCED)
+    asked = ["/network/info", "/host/info", "/resolution/info", "/jobs/info"]
+    if how == "404":
+        world.house.knobs.refuse += [(f"GET {path}", "404: Not Found") for path in asked]
+    world.house.knobs.silent = {"/supervisor/info", *asked}
+    findings = diagnose(world)
+    assert not roots(findings)
+    for check, about in SILENT.items():
+        verdict = said(world, check)
+        assert (verdict.level, "does not say" in words(verdict)) == (Level.NOTE, True), (check, verdict)
+        assert about in verdict.says
+        assert verdict.evidence
+    assert not repair(world).steps

@@ -100,6 +100,11 @@ def judge(want: Want, facts: Facts) -> Verdict:
         says = f"{app.flavour.name} is {app.version}, and {newer} is out"
         fix = replace(_update(app, newer), offered=True, instructions=(_elsewhere(app),))
         return note(says, CHECK.why, f"/addons/{app.slug}/info: update_available true", fix=fix, failure="app-outdated")
+    if app.version_latest is None:
+        says = (
+            f"nothing is known against {app.flavour.name} {app.version}; whether a newer one is out, the Supervisor does not say"
+        )
+        return note(says, "", f"/addons/{app.slug}/info: no version_latest")
     return ok(f"{app.flavour.name} {app.version} is up to date, and nothing is known against it")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps
 from ha_ssh.core.house_facts import Network, still_to_install
-from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, ok, tell, warn, wrong
+from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, note, ok, tell, warn, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -16,6 +16,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
     """Judge what the Supervisor says of its connection."""
     network = facts[Network]
     cut = [name for name in ("host_internet", "supervisor_internet") if getattr(network, name) is False]
+    if not cut and network.host_internet is None and network.supervisor_internet is None:
+        return note(
+            "whether the house reaches the internet, the Supervisor does not say", "", "/network/info: neither yes nor no"
+        )
     if not cut:
         return ok("the house reaches the internet")
     fix = tell(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps
 from ha_ssh.core.house_facts import Disk, Resolution, still_to_install
-from ha_ssh.core.model import Check, Facts, NotKnown, Scope, Stage, Verdict, Want, ok, tell, warn, wrong
+from ha_ssh.core.model import Check, Facts, NotKnown, Scope, Stage, Verdict, Want, note, ok, tell, warn, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -20,7 +20,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     free, resolution = facts[Disk].free, facts.get(Resolution)
     issue = None if isinstance(resolution, NotKnown) else resolution.of("free_space")
     if issue is None and (free is None or free >= _LEAST):
-        return ok("the disk has room" if free is None else f"{free:g} GB of the disk are free")
+        if free is None:
+            return note("how much of the disk is free, the Supervisor does not say", "", "/host/info: no disk_free")
+        return ok(f"{free:g} GB of the disk are free")
     says = "the disk of the house is nearly full" + ("" if free is None else f": {free:g} GB are free")
     fix = tell(
         "make room",

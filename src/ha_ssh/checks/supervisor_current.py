@@ -87,6 +87,9 @@ class UpdateSupervisor:
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge its version; an old one matters where an app is to be installed."""
     supervisor = facts[Supervisor]
+    if supervisor.latest is None and not supervisor.tells_updates:
+        says = f"the Supervisor {supervisor.version} does not say whether it is up to date"
+        return note(says, "", "/supervisor/info: no update_available")
     if supervisor.latest is None:
         return ok(f"the Supervisor {supervisor.version} is up to date")
     evidence = "/supervisor/info: update_available true"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge what the Supervisor says of the system, with its own reasons."""
     supervisor, resolution = facts[Supervisor], facts.get(Resolution)
-    reasons = Resolution() if isinstance(resolution, NotKnown) else resolution
+    reasons = Resolution(said=False) if isinstance(resolution, NotKnown) else resolution
     if reasons.unhealthy or not supervisor.healthy:
         fix = tell("make it healthy", "Settings, System, Repairs names the reason and the way out")
         why = "it refuses to install and update apps until that is settled"
@@ -28,6 +28,9 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if reasons.unsupported or not supervisor.supported:
         says = f"Home Assistant does not support this installation{_because(reasons.unsupported)}"
         return note(says, "apps may fail here in ways that nobody has seen", "supported: false", failure="supervised-odd")
+    if not supervisor.tells_health and not reasons.said:
+        evidence = "/supervisor/info, /resolution/info: neither yes nor no"
+        return note("whether this system is healthy and supported, the Supervisor does not say", "", evidence)
     return ok("the Supervisor calls this system healthy and supported")
 
 

@@ -23,7 +23,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     name = app.flavour.name
     job = next((one for one in jobs.running if one.about == app.slug), None)
     if job is None:
-        return ok(f"nothing else is being done to {name}") if jobs.said else note(f"what is being done to {name} is not said")
+        return ok(f"nothing else is being done to {name}") if jobs.said else _not_said(name)
     if job.hours is not None and job.hours >= _TOO_LONG:
         return _hangs(app, job)
     says = f"the Supervisor is busy with {name}: `{job.name}` is not over yet"
@@ -31,6 +31,10 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if app.running:
         return note(says, why, job.text, failure="job-busy")
     return wrong(says, why, job.text, fix=tell("wait for it", "run the command again in a few minutes"), failure="job-busy")
+
+
+def _not_said(name: str) -> Verdict:
+    return note(f"whether anything is being done to {name}, the Supervisor does not say", "", "/jobs/info: no jobs")
 
 
 def _hangs(app: App, job: Job) -> Verdict:

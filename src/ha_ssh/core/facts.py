@@ -214,6 +214,10 @@ class Supervisor:
     """The version to which it could be updated."""
     arch: tuple[str, ...] = ()
     """The processors that it can run apps for; empty where it does not say."""
+    tells_health: bool = field(default=True, compare=False)
+    """False where it says neither that the system is healthy nor that it is not, as older ones."""
+    tells_updates: bool = field(default=True, compare=False)
+    """False where it does not say whether there is a newer version of it."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -231,6 +235,8 @@ class Supervisor:
             hostname=text(info.get("hostname")),
             latest=text(own.get("version_latest")) if own.get("update_available") else None,
             arch=texts(info.get("supported_arch")),
+            tells_health=isinstance(own.get("healthy"), bool),
+            tells_updates=isinstance(own.get("update_available"), bool),
         )
 
 

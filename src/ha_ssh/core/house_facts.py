@@ -78,6 +78,8 @@ class Resolution:
     issues: tuple[Issue, ...] = field(default=(), compare=False)
     unhealthy: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
+    said: bool = field(default=True, compare=False)
+    """False where the Supervisor does not say what it finds, as older ones."""
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -97,6 +99,7 @@ class Resolution:
             issues=issues,
             unhealthy=texts(said.get("unhealthy")),
             unsupported=texts(said.get("unsupported")),
+            said=isinstance(said.get("unhealthy"), list),
         )
 
     def of(self, *types: str, reference: str | None = None) -> Issue | None:
