@@ -415,3 +415,39 @@ def test_what_an_old_supervisor_does_not_say_is_not_claimed(how: str) -> None:
         assert about in verdict.says
         assert verdict.evidence
     assert not repair(world).steps
+
+
+# ------------------------------------------------------------------------------------------- settings of another kind
+
+
+@BOTH
+def test_an_app_that_cannot_start_with_the_house_is_told_and_the_other_repairs_are_made(slug: str) -> None:
+    world = healthy(slug)
+    app = world.house.app(slug)
+    app.boot, app.boot_config, app.watchdog = "manual", "manual_only", False
+    verdict = said(world, "boots-with-house")
+    assert (verdict.level, verdict.evidence) == (Level.WARN, (f"/addons/{slug}/info: boot_config manual_only",))
+    done = repair(world)
+    assert done.error is None
+    assert (world.house.app(slug).watchdog, world.house.app(slug).boot) == (True, "manual")
+    assert roots(done.findings) == ["boots-with-house"]
+    assert not repair(world).steps
+
+
+@BOTH
+@pytest.mark.parametrize(("value", "shown"), [("2222", '"2222"'), (True, "true"), (None, "empty")])
+def test_what_stands_in_the_place_of_the_port_is_shown(slug: str, value: Any, shown: str) -> None:
+    world = healthy(slug)
+    world.house.app(slug).network = {"22/tcp": value}
+    verdict = said(world, "port-published")
+    assert verdict.failure == "port-null"
+    assert shown in words(verdict)
+
+
+@BOTH
+def test_a_port_that_is_not_declared_is_not_written(slug: str) -> None:
+    world = healthy(slug)
+    world.house.app(slug).network = {"8022/tcp": 2222}
+    verdict = said(world, "port-published")
+    assert "8022/tcp is 2222" in words(verdict)
+    assert not repair(world).steps

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps
-from ha_ssh.core.model import Check, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, note, ok, tell, wrong
+from ha_ssh.core.facts import App, Apps
+from ha_ssh.core.model import Check, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, note, ok, tell, warn, wrong
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -20,6 +20,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
     wanted = "auto" if want.boot else "manual"
     if now == wanted:
         return ok("the app starts with the house" if want.boot else "the app waits to be started by hand, as wanted")
+    if want.boot and app.boots_by_hand:
+        return _by_hand(app)
     edit = Edit(
         path=("boot",),
         op=EditOp.SET,
@@ -33,6 +35,17 @@ def judge(want: Want, facts: Facts) -> Verdict:
         fix=Fix(does=edit.title, slug=app.slug, edits=(edit,)),
         failure="boot-manual" if want.boot else "",
     )
+
+
+def _by_hand(app: App) -> Verdict:
+    """It cannot, whatever is wanted: the Supervisor would refuse it, and every other repair would be put back with it."""
+    fix = tell(
+        "start it by hand after each start of the house",
+        f"Settings, Apps, {app.flavour.name}, Start",
+        "or by an automation on the start of Home Assistant, with the action `hassio.addon_start`",
+    )
+    says = f"{app.flavour.name} cannot start with the house: this version of it lets nobody switch that on"
+    return warn(says, CHECK.why, f"/addons/{app.slug}/info: boot_config manual_only", fix=fix)
 
 
 def _note() -> Verdict:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ha_ssh.core.facts import App, Apps
 from ha_ssh.core.model import Check, Consent, Edit, EditOp, Facts, Fix, Stage, Verdict, Want, note, ok, rather, tell, wrong
+from ha_ssh.core.settings import section
 
 if TYPE_CHECKING:
     from ha_ssh.core.model import Breakable
@@ -27,12 +29,14 @@ def judge(want: Want, facts: Facts) -> Verdict:
         evidence = f"/addons/{rival.slug}/info: network 22/tcp is {wanted}"
         says = f"{rival.flavour.name} has port {wanted} too; only one app can have it"
         return wrong(says, CHECK.why, evidence, fix=fix, failure="port-busy")
+    if port is None and (declared := _declared(app)) is not None:
+        return _another_port(app, declared)
     if port is None:
         fix = Fix(does=f"publish SSH on port {wanted}", slug=app.slug, edits=(app.flavour.set_port(wanted),))
         return wrong(
             "the app has no SSH port",
             "without a port it starts no SSH server",
-            "network: 22/tcp is empty",
+            f"network: 22/tcp is {_as_it_is(app)}",
             fix=fix,
             failure="port-null",
         )
@@ -43,6 +47,32 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return wrong(f"SSH is on port {port}, not on {wanted}", CHECK.why, f"network: 22/tcp is {port}", fix=fix)
     inside = () if port == 22 else ("the app's log may name port 22 all the same: that is the port inside its container",)
     return ok(f"SSH is published on port {port}", *inside)
+
+
+_SSH_PORT = "22/tcp"
+
+
+def _as_it_is(app: App) -> str:
+    """Return what stands in the place of the port."""
+    value = section(app.settings, "network").get(_SSH_PORT)
+    return "empty" if value is None else f"{json.dumps(value, default=str)}, which is no number of a port"
+
+
+def _declared(app: App) -> str | None:
+    """Return the ports that the app has in the place of the one that SSH has in every version that is known."""
+    network = section(app.settings, "network")
+    return ", ".join(f"{name} is {port}" for name, port in network.items()) if network and _SSH_PORT not in network else None
+
+
+def _another_port(app: App, declared: str) -> Verdict:
+    """A version that is not known: a port that it does not declare would be dropped, and those that it does be reset."""
+    fix = tell(
+        "compare it with the app's page",
+        f"Settings, Apps, {app.flavour.name}, Configuration, Network: which of its ports is SSH, and is it set?",
+        "please report the version, and what stands there",
+    )
+    says = f"this version of {app.flavour.name} has other ports than those that are known, and none of them is recognised"
+    return wrong(says, CHECK.why, f"network: {declared}; no {_SSH_PORT}", f"version {app.version}", fix=fix)
 
 
 def _moved(app: App, port: Any, former: int) -> Verdict:

@@ -269,6 +269,8 @@ class App:
     """What it may do at the Supervisor."""
     seen: bool = field(default=True, compare=False)
     """False where only its port and login name are remembered: nothing else may be said of it."""
+    boots_by_hand: bool = field(default=False, compare=False)
+    """True where its own configuration lets nobody make it start with the house."""
 
     @property
     def slug(self) -> str:
@@ -353,6 +355,7 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         detached=info.get("detached") is True,
         protected=info.get("protected") is not False,
         role=text(info.get("hassio_role")),
+        boots_by_hand=info.get("boot_config") == "manual_only",
     )
 
 

@@ -366,7 +366,7 @@ def app_info(app: App, house: House) -> dict[str, Any]:
         "version_latest": app.version_latest,
         "protected": app.protected,
         "rating": more.get("rating", 6),
-        "boot_config": "auto",
+        "boot_config": app.boot_config,
         "boot": app.boot,
         "options": copy.deepcopy(app.options),
         "schema": ui_schema(kind.schema),

@@ -293,6 +293,8 @@ class App:
     options: dict[str, Any] = field(default_factory=dict)
     network: dict[str, int | None] = field(default_factory=dict)
     boot: str = "auto"
+    boot_config: str = "auto"
+    """What its configuration says of `boot`; `manual_only` lets nobody change it."""
     watchdog: bool = False
     auto_update: bool = False
     protected: bool = True
@@ -647,6 +649,9 @@ class House:
             if key == "boot":
                 if value not in ("auto", "manual"):
                     raise Refusal(f"expected {self._app_word}Boot or one of 'auto', 'manual' for dictionary value @ {where}")
+                if app.boot_config == "manual_only":
+                    word = f"{self._app_word} {app.slug}"
+                    raise Refusal(f"{word} boot option is set to {app.boot_config} so it cannot be changed")
             elif key in {"watchdog", "auto_update", "ingress_panel"}:
                 if not isinstance(value, bool):
                     raise Refusal(f"expected boolean for dictionary value @ {where}")
