@@ -451,3 +451,62 @@ def test_a_port_that_is_not_declared_is_not_written(slug: str) -> None:
     verdict = said(world, "port-published")
     assert "8022/tcp is 2222" in words(verdict)
     assert not repair(world).steps
+
+
+# --------------------------------------------------------------------------------------------------------- the version
+
+
+@pytest.mark.parametrize("check", ["password-refused", "shell-whole"])
+@pytest.mark.parametrize(
+    ("version", "failures"),
+    [("10.4.0", {}), ("9.18.0", {"password-refused": "noreply-pw"}), ("10.0.0", {"shell-whole": "shell-sh"})],
+)
+def test_a_version_is_blamed_only_where_it_is_one_of_those_that_are_known(
+    check: str, version: str, failures: dict[str, str]
+) -> None:
+    world = healthy(TERMINAL)
+    break_by(world, Scene(next(one for one in EVERY if one.id == check)))
+    world.house.app(TERMINAL).version = version
+    finding = next(one for one in diagnose(world) if one.id == check)
+    assert f"version {version}" in finding.verdict.evidence
+    assert finding.verdict.failure == failures.get(check, "")
+    if check in failures:
+        assert finding.verdict.because == "app-version"
+    else:
+        assert "not recognised" in finding.verdict.why
+        assert "update the app" not in words(finding.verdict)
+        assert finding.because is None
+
+
+def test_a_role_that_is_too_small_blames_no_version() -> None:
+    world = broken(TERMINAL, "stale-cli")
+    verdict = said(world, "app-version")
+    assert "10.4.0" not in verdict.says
+    assert "too old" not in words(verdict)
+
+
+@pytest.mark.parametrize(("newest", "offered"), [("10.4.0", False), ("10.5.0", True)])
+def test_bad_modes_of_the_key_file_blame_no_version_that_is_not_known_for_them(newest: str, offered: bool) -> None:
+    world = healthy(TERMINAL)
+    app = world.house.app(TERMINAL)
+    app.version_latest = newest
+    app.log.append("Authentication refused: bad ownership or modes for directory /etc/ssh")
+    verdict = said(world, "app-version")
+    assert (verdict.level, verdict.failure) == (Level.WARN, "")
+    assert "not recognised" in verdict.why
+    assert verdict.fix is not None
+    assert verdict.fix.offered is offered
+    assert not repair(world).steps
+
+
+KNOWN_TO_FAIL = [(TERMINAL, "9.18.0"), (TERMINAL, "10.0.0"), (ADVANCED, "2.0.1"), (ADVANCED, "21.0.0")]
+
+
+@pytest.mark.parametrize(("slug", "version"), KNOWN_TO_FAIL)
+def test_a_version_that_is_known_to_fail_is_updated_by_the_one_yes(slug: str, version: str) -> None:
+    world = healthy(slug)
+    world.house.app(slug).version = version
+    fix = said(world, "app-version").fix
+    assert fix is not None
+    assert fix.consent is Consent.AUTO
+    assert [step.id for step in repair(world).steps] == ["update-app"]

@@ -19,6 +19,10 @@ OURS = (
 )  # fmt: skip
 
 
+UNRECOGNISED = {"password-refused", "shell-whole"}
+"""The scenes in which a version has a fault that is known of others only, so that no version may be blamed for it."""
+
+
 @pytest.mark.parametrize(("scene", "slug"), scenes_of(*OURS))
 def test_a_scene_is_told_for_what_it_is(scene: Scene, slug: str) -> None:
     world = healthy(slug)
@@ -35,7 +39,7 @@ def test_a_scene_is_told_for_what_it_is(scene: Scene, slug: str) -> None:
         assert not others, "nothing else is claimed as a cause"
     if scene.failure:
         assert first.verdict.failure == scene.failure, first.verdict
-    assert first.verdict.failure, "it is a known failure"
+    assert bool(first.verdict.failure) is (scene.name not in UNRECOGNISED), "it is a known failure, or called not recognised"
     assert first.level is Level.NOTE or first.verdict.evidence or first.verdict.why
 
 

@@ -12,10 +12,8 @@ from ha_ssh.core.model import (
     Consent,
     Facts,
     Fix,
-    Flaw,
     Home,
     IfFailed,
-    Level,
     Scope,
     Show,
     Stage,
@@ -24,6 +22,7 @@ from ha_ssh.core.model import (
     note,
     ok,
     tell,
+    warn,
 )
 from ha_ssh.core.versions import lies_within
 
@@ -91,11 +90,22 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not app.installed:
         return ok("no app is installed yet")
     newer = app.version_latest if app.version_latest != app.version else None
-    flaw, evidence = _flaw(facts, app)
+    flaw = app.flaw()
     if flaw is not None:
         says = f"{app.flavour.name} {app.version} {flaw.says}"
-        why = f"version {flaw.mended} mended it" if flaw.mended else "newer versions do it right"
-        return Verdict(level=flaw.level, says=says, why=why, evidence=(evidence,), fix=_update(app, newer), failure=flaw.failure)
+        evidence = f"/addons/{app.slug}/info: version {app.version}"
+        fix = _update(app, newer, flaw.mended)
+        return Verdict(
+            level=flaw.level,
+            says=says,
+            why=f"version {flaw.mended} mended it",
+            evidence=(evidence,),
+            fix=fix,
+            failure=flaw.failure,
+        )
+    odd = _role(app, newer) or _modes(facts, app, newer)
+    if odd is not None:
+        return odd
     if newer is not None:
         says = f"{app.flavour.name} is {app.version}, and {newer} is out"
         fix = replace(_update(app, newer), offered=True, instructions=(_elsewhere(app),))
@@ -108,28 +118,40 @@ def judge(want: Want, facts: Facts) -> Verdict:
     return ok(f"{app.flavour.name} {app.version} is up to date, and nothing is known against it")
 
 
-def _flaw(facts: Facts, app: App) -> tuple[Flaw | None, str]:
-    """Return what is known against the app: by its version, by its role, or by its own log."""
-    for flaw in app.flavour.flaws:
-        if lies_within(app.version, flaw.since, flaw.mended):
-            return flaw, f"/addons/{app.slug}/info: version {app.version}"
-    if app.role is not None and app.role not in _MANAGERS:
-        says = "is too old to let the `ha` command ask the Supervisor (`403: forbidden`)"
-        evidence = f"/addons/{app.slug}/info: hassio_role {app.role}"
-        return Flaw(failure="stale-cli", since="0", mended="", says=says, level=Level.WARN), evidence
+def _role(app: App, newer: str | None) -> Verdict | None:
+    """Judge what the app may ask the Supervisor; in which version it got its role is not known, so none is blamed."""
+    if app.role is None or app.role in _MANAGERS:
+        return None
+    says = f"{app.flavour.name} may ask the Supervisor too little (its role is `{app.role}`), so `ha` is refused there"
+    why = "`ha` in a session says `403: forbidden`; very old versions and some forks lack the role of a manager"
+    evidence = f"/addons/{app.slug}/info: hassio_role {app.role}, version {app.version}"
+    return warn(says, why, evidence, fix=_update(app, newer), failure="stale-cli")
+
+
+def _modes(facts: Facts, app: App, newer: str | None) -> Verdict | None:
+    """Judge the server's own words on its key file, in a version of which nothing of the kind is known."""
     lines = logs.since_start(log_of(facts, app))
-    modes = next((refusal.line for refusal in logs.refusals(lines) if refusal.code == "modes"), None)
-    if modes is not None:
-        says = "refuses keys, since others could write to its own key file"
-        return Flaw(failure="agent-sshd-modes", since="0", mended="", says=says, level=Level.WARN), f"its log: {modes}"
-    return None, ""
-
-
-def _update(app: App, newer: str | None) -> Fix:
+    line = next((refusal.line for refusal in logs.refusals(lines) if refusal.code == "modes"), None)
+    if line is None:
+        return None
+    says = f"{app.flavour.name} refuses keys, since others could write to its own key file"
+    why = "nothing of the kind is known of this version; what has changed the rights of the file is not recognised"
+    candidates = (
+        "a restart makes the file anew: if that helps, something changed its rights while the app ran (a command of yours?)",
+        "if not: its data was restored with rights that do not fit; uninstall it, install it again, then `ha-ssh setup`",
+    )
+    evidence = (f"its log: {line}", f"/addons/{app.slug}/info: version {app.version}")
     if newer is None:
+        return warn(says, why, *evidence, fix=tell("find out which it is", *candidates))
+    return warn(says, why, *evidence, fix=replace(_update(app, newer), offered=True, instructions=candidates))
+
+
+def _update(app: App, newer: str | None, mended: str = "") -> Fix:
+    """Update it, where a version is to be had that is known, or may be hoped, to be better."""
+    if newer is None or (mended and lies_within(newer, "0", mended)):
         return tell("reinstall it", f"Settings, Apps, {app.flavour.name}: uninstall it, install it again, then `ha-ssh setup`")
     step = UpdateApp(slug=app.slug, name=app.flavour.name, to=newer)
-    return Fix(does=f"update {app.flavour.name} to {newer}", consent=Consent.ASK, steps=(step,))
+    return Fix(does=f"update {app.flavour.name} to {newer}", consent=Consent.AUTO if mended else Consent.ASK, steps=(step,))
 
 
 def _elsewhere(app: App) -> str:
@@ -154,12 +176,12 @@ def _outdated(scene: Breakable) -> None:
     scene.app.version_latest = "99.0.0"
 
 
-def _role(scene: Breakable) -> None:
+def _lesser_role(scene: Breakable) -> None:
     """Give it the role of an app from before `ha`."""
     scene.app.role = "default"
 
 
-_BY_VERSION = ("agent-sshd-modes", "noreply-pw", "update-broke")
+_BY_VERSION = ("agent-sshd-modes", "noreply-pw", "shell-sh", "update-broke")
 
 CHECK = Check(
     id="app-version",
@@ -170,7 +192,7 @@ CHECK = Check(
     needs=(Apps, AppLog),
     rests_on=("app-installed",),
     judge=judge,
-    faults={failure: _of_version(failure) for failure in _BY_VERSION} | {"app-outdated": _outdated, "stale-cli": _role},
+    faults={failure: _of_version(failure) for failure in _BY_VERSION} | {"app-outdated": _outdated, "stale-cli": _lesser_role},
     befalls={failure: _has(failure) for failure in _BY_VERSION},
 )
 STEPS = (UpdateApp,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ha_ssh.core.facts import Apps, Doors
@@ -29,15 +30,20 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return note("the server admits a password beside your key", CHECK.why, f"offered: {', '.join(methods)}")
     if app.serving.password_set:
         return unknown("a password is still set", CHECK.why)
-    fix = tell("update the app", "versions of Terminal & SSH before 9.19.0 left `keyboard-interactive` on")
-    return wrong(
-        "the server still asks for passwords, although none is set",
-        "no password that is typed there can be right",
-        f"offered: {', '.join(methods)}",
-        f"version {app.version}",
-        fix=fix,
-        failure="noreply-pw",
+    says, why = "the server still asks for passwords, although none is set", "no password that is typed there can be right"
+    evidence = (f"offered: {', '.join(methods)}", f"version {app.version}")
+    flaw = app.flaw("noreply-pw")
+    if flaw is not None:
+        fix = tell("update the app", f"version {flaw.mended} of {app.flavour.name} mended it")
+        return replace(wrong(says, why, *evidence, fix=fix, failure=flaw.failure), because="app-version")
+    fix = tell(
+        "find out what asks for it",
+        "in a session: `grep -ri -e password -e kbdinteractive /etc/ssh/sshd_config*` shows whether the app's own settings do",
+        "if they say `yes`: a command or package of yours, or a version that is not known here; restart the app, and look again",
+        "if they say `no`: something between this computer and the app asks (another server, a proxy)",
     )
+    why = f"{why}; what makes it ask is not recognised: nothing of the kind is known of this version"
+    return wrong(says, why, *evidence, fix=fix)
 
 
 def break_it(scene: Breakable) -> None:
@@ -51,7 +57,7 @@ CHECK = Check(
     title="Login by password is refused",
     why="passwords can be guessed from outside; keys cannot",
     needs=(Apps, Doors),
-    rests_on=("right-server", "password-as-wanted"),
+    rests_on=("right-server", "password-as-wanted", "app-version"),
     judge=judge,
     break_it=break_it,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ha_ssh.core.facts import Apps, Doors, app_and_door
+from ha_ssh.core.facts import App, Apps, Doors, app_and_door
 from ha_ssh.core.inside import Inside
 from ha_ssh.core.model import Check, Facts, Scope, Stage, Verdict, Want, known, ok, tell, unknown, warn
 
@@ -19,15 +20,25 @@ def judge(want: Want, facts: Facts) -> Verdict:
     if not isinstance(shown, Inside):
         return unknown("the shell was not seen", CHECK.why)
     if "bash" not in shown.programs:
-        fix = tell(
-            "update the app",
-            f"update {app.flavour.name}: versions 9.20.0 and 10.0.0 lost `bash`, 9.20.1 and 10.0.1 have it again",
-        )
-        says = "the app has no `bash`: no completion, no colours, and scripts for it fail"
-        return warn(says, CHECK.why, "command -v bash: nothing", f"version {app.version}", fix=fix, failure="shell-sh")
+        return _no_bash(app)
     mosh = "; `mosh` would work" if "mosh-server" in shown.programs else ""
     system = shown.system or "Linux"
     return ok(f"you get a shell in the app's own container ({system}), not on the host: `ha` is the way to the host{mosh}")
+
+
+def _no_bash(app: App) -> Verdict:
+    """The version is to blame where it is one that is known for it; else the cause is not recognised."""
+    says = "the app has no `bash`: no completion, no colours, and scripts for it fail"
+    evidence, flaw = ("command -v bash: nothing", f"version {app.version}"), app.flaw("shell-sh")
+    if flaw is not None:
+        fix = tell("update the app", f"version {flaw.mended} of {app.flavour.name} has it again")
+        return replace(warn(says, CHECK.why, *evidence, fix=fix, failure=flaw.failure), because="app-version")
+    fix = tell(
+        "find out where it went",
+        "in a session: `ls -l /bin/bash /usr/bin/bash; getent passwd root` shows whether it is there, and which shell is set",
+        "if it is gone after a restart too: a command of yours removes it, or the image is damaged (reinstall the app)",
+    )
+    return warn(says, "what took it away is not recognised: nothing of the kind is known of this version", *evidence, fix=fix)
 
 
 def _lose_bash(scene: Breakable) -> None:
@@ -41,7 +52,7 @@ CHECK = Check(
     title="The shell is the usual one",
     why="some versions of the app came without their shell",
     needs=(Apps, Doors),
-    rests_on=("right-server",),
+    rests_on=("right-server", "app-version"),
     judge=judge,
-    faults={"shell-sh": _lose_bash},
+    break_it=_lose_bash,
 )

@@ -34,12 +34,13 @@ from ha_ssh.core.model import (
     SshTrouble,
 )
 from ha_ssh.core.settings import apply_edits, required
+from ha_ssh.core.versions import lies_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ha_ssh.core.inside import Inside
-    from ha_ssh.core.model import Reader, Session, Target, Want
+    from ha_ssh.core.model import Flaw, Reader, Session, Target, Want
 
 SSH_PORT = 22
 """The port that SSH has where none is named; `known_hosts` leaves it out."""
@@ -281,6 +282,11 @@ class App:
     def serving(self) -> Serving:
         """What it serves once it runs with the saved settings."""
         return self.flavour.read(self.settings)
+
+    def flaw(self, failure: str = "") -> Flaw | None:
+        """Return what is known against the very version that is installed, as this failure where one is named."""
+        here = (flaw for flaw in self.flavour.flaws if lies_within(self.version, flaw.since, flaw.mended))
+        return next((flaw for flaw in here if failure in {"", flaw.failure}), None)
 
     @property
     def running(self) -> bool:

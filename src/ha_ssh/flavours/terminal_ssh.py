@@ -26,8 +26,8 @@ _FLAWS = (
         says="asks for a password even where only keys are set, and takes none",
         level=Level.WARN,
     ),
-    Flaw(failure="update-broke", since="9.20.0", mended="9.20.1", says="gives a plain `sh` instead of `bash`", level=Level.WARN),
-    Flaw(failure="update-broke", since="10.0.0", mended="10.0.1", says="gives a plain `sh` instead of `bash`", level=Level.WARN),
+    Flaw(failure="shell-sh", since="9.20.0", mended="9.20.1", says="gives a plain `sh` instead of `bash`", level=Level.WARN),
+    Flaw(failure="shell-sh", since="10.0.0", mended="10.0.1", says="gives a plain `sh` instead of `bash`", level=Level.WARN),
 )
 
 
