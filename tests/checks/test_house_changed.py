@@ -510,3 +510,31 @@ def test_a_version_that_is_known_to_fail_is_updated_by_the_one_yes(slug: str, ve
     assert fix is not None
     assert fix.consent is Consent.AUTO
     assert [step.id for step in repair(world).steps] == ["update-app"]
+
+
+# ----------------------------------------------------------------------------------------------------------- the store
+
+
+@BOTH
+def test_a_damaged_store_is_made_whole_by_the_supervisors_own_suggestion(slug: str) -> None:
+    world = healthy(slug)
+    world.house.uninstall_now(slug)
+    world.house.corrupt_store()
+    verdict = said(world, "app-installed")
+    assert (verdict.failure, verdict.fix and verdict.fix.consent) == ("store-empty", Consent.ASK)
+    assert any("corrupt_repository" in line for line in verdict.evidence)
+    done = repair(world)
+    assert [step.id for step in done.steps[:2]] == ["follow-suggestion", "install-app"]
+    assert done.error is None
+    assert not roots(done.findings)
+    assert not repair(world).steps
+
+
+def test_a_repository_is_not_removed_because_the_supervisor_suggests_it() -> None:
+    world = healthy(TERMINAL)
+    world.house.uninstall_now(TERMINAL)
+    world.house.corrupt_store()
+    world.house.suggestions[0]["type"] = "execute_remove"
+    fix = said(world, "app-installed").fix
+    assert fix is not None
+    assert [step.id for step in fix.steps] == ["install-app"]

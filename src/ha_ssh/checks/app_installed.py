@@ -9,7 +9,23 @@ from ha_ssh.core.apply_settings import busy_with
 from ha_ssh.core.errors import HaSshError, Unreachable
 from ha_ssh.core.facts import ALWAYS_SO, Apps, Supervisor, settings_of
 from ha_ssh.core.house_facts import PortHolders, Resolution, free_port
-from ha_ssh.core.model import Check, Facts, Fix, Home, IfFailed, NotKnown, Show, Stage, Verdict, Want, ok, rather, tell, wrong
+from ha_ssh.core.model import (
+    Check,
+    Consent,
+    Facts,
+    Fix,
+    Home,
+    IfFailed,
+    NotKnown,
+    Show,
+    Stage,
+    Verdict,
+    Want,
+    ok,
+    rather,
+    tell,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,6 +130,51 @@ class InstallApp:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class FollowSuggestion:
+    """Let the Supervisor do what it suggests for a repository of its store that is damaged."""
+
+    uuid: str
+    kind: str
+    about: str
+
+    id: ClassVar[str] = "follow-suggestion"
+    version: ClassVar[int] = 1
+    if_failed: ClassVar[IfFailed] = IfFailed.KEEP
+    keeps: ClassVar[frozenset[type[Any]]] = ALWAYS_SO
+
+    @property
+    def title(self) -> str:
+        """What it does."""
+        return f"Let the Supervisor fetch the repository `{self.about}` of its store anew"
+
+    def preview(self, facts: Facts) -> tuple[str, ...]:
+        """The Supervisor's own word for it."""
+        return (f"the Supervisor's suggestion `{self.kind}` for the store's repository `{self.about}`; apps and settings stay",)
+
+    def after(self, facts: Facts) -> Facts:
+        """The suggestion is gone, and the issue that it is for."""
+        resolution = facts.get(Resolution)
+        if isinstance(resolution, NotKnown):
+            return facts
+        issues = tuple(one for one in resolution.issues if not (one.type == _CORRUPT and one.reference == self.about))
+        left = tuple(one for one in resolution.suggestions if one.uuid != self.uuid)
+        return facts.with_(replace(resolution, issues=issues, suggestions=left))
+
+    async def save(self, home: Home) -> dict[str, Any]:
+        """Nothing: a store that is whole again is not damaged anew."""
+        return {}
+
+    async def do(self, home: Home, show: Show) -> None:
+        """Tell it to."""
+        show.progress(f"fetching the repository `{self.about}` of the store anew", None)
+        await home.call(f"/resolution/suggestion/{self.uuid}")
+
+    async def undo(self, home: Home, saved: Mapping[str, Any]) -> str | None:
+        """It stays whole."""
+        return None
+
+
 async def _installed(home: Home, slug: str) -> bool:
     try:
         info = await home.supervisor(f"/addons/{slug}/info")
@@ -145,7 +206,7 @@ def judge(want: Want, facts: Facts) -> Verdict:
     fix = Fix(does=f"install {name}", steps=(InstallApp(slug=app.slug, name=name),))
     if app.problem_code in {"not-in-store", "no-such-app"}:
         says = f"{name} is not installed, and the store of this house does not know it"
-        fix = Fix(does=f"load the store anew and install {name}", steps=fix.steps)
+        fix = _store_first(facts, name, fix)
         why = "the store comes with Home Assistant: it was not loaded, since git, DNS or the internet failed"
         return wrong(says, why, str(app.problem), *_repository(facts), fix=fix, failure="store-empty")
     if not app.available:
@@ -239,8 +300,27 @@ def _issue(facts: Facts, kind: str) -> str | None:
     return issue.text if issue else None
 
 
+_CORRUPT = "corrupt_repository"
+_ANEW = frozenset({"execute_reset", "execute_reload"})
+"""The Supervisor's suggestions that fetch a repository anew; that to remove it would take its apps from the store."""
+
+
+def _store_first(facts: Facts, name: str, install: Fix) -> Fix:
+    """Make the store whole: by what the Supervisor suggests for a damaged repository, else by loading it anew."""
+    resolution = facts.get(Resolution)
+    found = () if isinstance(resolution, NotKnown) else resolution.suggestions
+    for one in found:
+        if one.context == "store" and one.type in _ANEW and one.reference:
+            step = FollowSuggestion(uuid=one.uuid, kind=one.type, about=one.reference)
+            does = (
+                f"let the Supervisor fetch its store's repository `{one.reference}` anew (its own suggestion), and install {name}"
+            )
+            return Fix(does=does, consent=Consent.ASK, steps=(step, *install.steps))
+    return Fix(does=f"load the store anew and install {name}", steps=install.steps)
+
+
 def _repository(facts: Facts) -> tuple[str, ...]:
-    issue = _issue(facts, "corrupt_repository")
+    issue = _issue(facts, _CORRUPT)
     return (issue,) if issue else ()
 
 
@@ -293,4 +373,4 @@ CHECK = Check(
     break_it=break_it,
     faults={"board-arch": _wrong_board, "store-empty": _empty_store, "img-pull": _turned_away, "hidden-adv": _hidden},
 )
-STEPS = (InstallApp,)
+STEPS = (FollowSuggestion, InstallApp)

@@ -72,6 +72,16 @@ class Issue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A way out that the Supervisor offers for one of its issues, and does itself when told to."""
+
+    uuid: str
+    type: str
+    context: str = ""
+    reference: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resolution:
     """What the Supervisor finds wrong with the house; a run does not change it foreseeably, so plans do not foretell it."""
 
@@ -80,6 +90,7 @@ class Resolution:
     unsupported: tuple[str, ...] = ()
     said: bool = field(default=True, compare=False)
     """False where the Supervisor does not say what it finds, as older ones."""
+    suggestions: tuple[Suggestion, ...] = field(default=(), compare=False)
 
     @classmethod
     async def look(cls, at: At) -> Self:
@@ -100,6 +111,16 @@ class Resolution:
             unhealthy=texts(said.get("unhealthy")),
             unsupported=texts(said.get("unsupported")),
             said=isinstance(said.get("unhealthy"), list),
+            suggestions=tuple(
+                Suggestion(
+                    uuid=str(one["uuid"]),
+                    type=str(one.get("type") or ""),
+                    context=str(one.get("context") or ""),
+                    reference=text(one.get("reference")),
+                )
+                for one in _dicts(said.get("suggestions"))
+                if one.get("uuid")
+            ),
         )
 
     def of(self, *types: str, reference: str | None = None) -> Issue | None:

@@ -203,6 +203,8 @@ class Knobs:
     front: str = ""
     """What stands in the way to Core: `untrusted-proxy`, `no-websocket`, `timed-out` (nobody answers), or `tls-self-signed` (a
     certificate that nobody vouches for)."""
+    store_corrupt: bool = False
+    """A repository of the store is damaged: the store is empty until the Supervisor follows its own suggestion."""
     store_stale: bool = False
     """The store is empty until it is reloaded."""
     mirrors_down: bool = False
@@ -1121,6 +1123,8 @@ class House:
         }
         if method == "POST" and path in own:
             return _Action(lambda: self._managed(own[path]))
+        if method == "POST" and (suggested := re.fullmatch(r"/resolution/suggestion/([^/]+)", path)):
+            return _Action(lambda: self._follow(suggested[1]))
         found = re.fullmatch(
             r"/(store/)?addons/([^/]+)/(install|update|options|options/validate|start|stop|restart|uninstall|security)", path
         )
@@ -1139,6 +1143,21 @@ class House:
             self.supervisor_version = answers.NEXT_SUPERVISOR
         for knob, value in better.items():
             setattr(self.knobs, knob, value)
+        return {}
+
+    def corrupt_store(self) -> None:
+        """Damage the repository of the official apps; the Supervisor sees it, and suggests to reset it."""
+        self.knobs.store_corrupt = True
+        about = {"context": "store", "reference": "core"}
+        self.issues.append({**about, "uuid": secrets.token_hex(16), "type": "corrupt_repository", "reference_extra": None})
+        self.suggestions.append({**about, "uuid": secrets.token_hex(16), "type": "execute_reset", "auto": True})
+
+    def _follow(self, suggestion: str) -> dict[str, Any]:
+        if suggestion not in {one["uuid"] for one in self.suggestions}:
+            raise Refusal("The supplied UUID is not a valid suggestion", 404)
+        self.suggestions = [one for one in self.suggestions if one["uuid"] != suggestion]
+        self.issues = [one for one in self.issues if one["type"] != "corrupt_repository"]
+        self.knobs.store_corrupt = False
         return {}
 
     def _reading(self, path: str, *, admin: bool) -> _Action | None:
@@ -1192,7 +1211,7 @@ class House:
     @property
     def store_is_empty(self) -> bool:
         """True while no app can be installed."""
-        return self.knobs.store_empty or self.knobs.store_stale
+        return self.knobs.store_empty or self.knobs.store_stale or self.knobs.store_corrupt
 
     def _in_store(self) -> Iterable[App]:
         return () if self.store_is_empty else self.apps.values()
