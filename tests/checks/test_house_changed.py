@@ -248,8 +248,8 @@ def test_a_state_that_is_not_recognised_is_called_that_and_nothing_is_tried(slug
     assert roots(findings) == ["app-running"]
     verdict = said(world, "app-running")
     assert (verdict.level, verdict.failure) == (Level.UNKNOWN, "")
-    assert f"`{state or 'unknown'}`, which is not recognised" in verdict.says
-    assert verdict.evidence == (f"/addons/{slug}/info: state {state or 'unknown'}",)
+    assert f"`{state or 'none given'}`, which is not recognised" in verdict.says
+    assert verdict.evidence == (f"/addons/{slug}/info: state {state or 'none given'}",)
     assert not repair(world).steps
     assert world.snapshot() == before
 

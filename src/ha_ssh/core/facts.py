@@ -353,7 +353,7 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         available=info.get("available") is not False,
         version=text(info.get("version")),
         version_latest=text(info.get("version_latest")),
-        state=str(info.get("state") or "unknown"),
+        state=str(info.get("state") or "none given"),
         settings=settings_of(info),
         defaults=required(info.get("schema"), flavour.defaults),
         arch=texts(info.get("arch")),
