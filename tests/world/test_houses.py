@@ -45,6 +45,7 @@ HOME = House(
         multiplex=False,
         accepted=frozenset({Risk.LOCK_OUT}),
         taken=frozenset({"app-version"}),
+        remembered=frozenset({"watchdog-of-before"}),
     ),
 )
 
@@ -77,11 +78,14 @@ def test_no_house_yet(tmp_path):
 def test_everything_of_a_house_is_remembered_but_what_was_agreed_to_once(tmp_path):
     kept = saved(tmp_path, HOME)
     assert HOME.want is not None
-    assert kept.by_name == {"home": replace(HOME, want=replace(HOME.want, accepted=frozenset(), taken=frozenset()))}
+    assert kept.by_name == {
+        "home": replace(HOME, want=replace(HOME.want, accepted=frozenset(), taken=frozenset(), remembered=frozenset()))
+    }
     assert kept.get() == kept.get("home") == kept.by_name["home"]
     text = Path(at(tmp_path)).read_text()
     assert "lock-out" not in text
     assert "app-version" not in text
+    assert "watchdog-of-before" not in text
     assert stat.S_IMODE(Path(at(tmp_path)).stat().st_mode) == 0o600
     for line in ("make_key: rsa-4096", "passphrase: home/passphrase", "watchdog: false", f"schema: {WANT_SCHEMA}"):
         assert line in text
