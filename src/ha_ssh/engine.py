@@ -88,7 +88,7 @@ class _Round:
             async with asyncio.timeout(limit) as timer:
                 return await kind.look(_Standpoint(self, timer))
         except CannotLook as cannot:
-            return NotKnown(cannot.reason, cannot.code, cannot.because, evidence=cannot.evidence)
+            return NotKnown(cannot.reason, cannot.code, cannot.because, hints=cannot.hints, evidence=cannot.evidence)
         except HaSshError as error:
             return NotKnown(error.message, error.code, hints=error.hints, evidence=error.evidence)
         except TimeoutError:
@@ -123,7 +123,7 @@ class _Standpoint:
         with self._stopped():
             value = await self._round.state(kind)
         if isinstance(value, NotKnown):
-            raise CannotLook(value.reason, because=kind.__name__, code=value.code)
+            raise CannotLook.at(kind, value)
         return cast("F", value)
 
     @contextlib.contextmanager

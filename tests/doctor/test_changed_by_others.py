@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from computer import Computer, Ended
 
@@ -69,3 +71,17 @@ def test_the_repair_installs_no_second_app_and_setup_goes_on_with_either(healthy
     gone_on = healthy.ha_ssh("setup", "--app", "advanced", "--password", "keep", "--yes", "--json")
     assert (gone_on.code, gone_on.report["ssh"]["port"]) == (0, 2222), gone_on
     assert not healthy.snapshot()["apps"][TERMINAL]["installed"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["404: Not Found", "An unknown error occurred with app core_ssh. Check supervisor logs for details", "Made-up trouble"],
+)
+def test_the_supervisors_own_words_are_kept_as_evidence(healthy: Computer, words: str) -> None:
+    healthy.turn(lambda house: house.knobs.refuse.append((f"GET /addons/{TERMINAL}/info", words)))
+    done = healthy.ha_ssh("doctor", "--json")
+    found = next(one for one in done.report["findings"] if one["id"] == "app-installed")
+    assert found["verdict"] == "unknown"
+    assert words in " ".join([found["says"], *found["evidence"]])
+    assert f"asked for: GET /addons/{TERMINAL}/info" in found["evidence"]
+    assert found["fix"]["instructions"]

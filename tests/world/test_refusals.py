@@ -103,14 +103,14 @@ def test_the_words_of_several_releases(said, code, passing):
 
 def test_what_was_said_stays_with_the_error():
     assert "The moon" in translate("unknown_error", "The moon is in the wrong house").message
-    assert any("port 22" in note for note in translate("unknown_error", "port 22 is already in use").__notes__)
+    assert any("port 22" in seen for seen in translate("unknown_error", "port 22 is already in use").evidence)
 
 
 @pytest.mark.parametrize("name", ["08-options-missing-key", "08-options-secret-unknown", "08-network-port-out-of-range"])
 def test_submitted_values_never_come_back(name):
     said = dict(recorded_failures())[name]["message"]
     error = translate("unknown_error", said)
-    for text in (error.message, *error.hints, *error.__notes__):
+    for text in (error.message, *error.hints, *error.evidence):
         assert "AAAAC3" not in text
         assert "99999" not in text
         assert "Got ***" in text or "Got" not in text
@@ -118,7 +118,7 @@ def test_submitted_values_never_come_back(name):
 
 def test_a_secret_in_an_unknown_refusal_stays_hidden():
     error = translate("unknown_error", "Strange settings. Got {'password': 'hunter2',\n 'x': 'hunter3'}")
-    assert "hunter" not in "".join((error.message, *error.hints, *getattr(error, "__notes__", ())))
+    assert "hunter" not in "".join((error.message, *error.hints, *error.evidence))
 
 
 def test_an_empty_refusal_means_nobody_knows():

@@ -337,6 +337,7 @@ async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
         info = await reader.supervisor(f"/addons/{flavour.slug}/info")
     except HaSshError as error:
         if error.code not in {"not-installed", "no-such-app"}:
+            error.evidence = (*error.evidence, f"asked for: GET /addons/{flavour.slug}/info")
             raise
         try:
             info = {**await reader.supervisor(f"/store/addons/{flavour.slug}"), "installed": False}

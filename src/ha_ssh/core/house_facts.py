@@ -118,7 +118,7 @@ class Resolution:
                     context=str(one.get("context") or ""),
                     reference=text(one.get("reference")),
                 )
-                for one in _dicts(said.get("suggestions"))
+                for one in dicts(said.get("suggestions"))
                 if one.get("uuid")
             ),
         )

@@ -178,13 +178,25 @@ class CannotLook(Exception):
     """Raised by a look that has nothing to look at; `because` names the fact that stands in the way."""
 
     def __init__(
-        self, reason: str, *, because: str | None = None, code: str = "not-known", evidence: tuple[str, ...] = ()
+        self,
+        reason: str,
+        *,
+        because: str | None = None,
+        code: str = "not-known",
+        hints: tuple[str, ...] = (),
+        evidence: tuple[str, ...] = (),
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.because = because
         self.code = code
+        self.hints = hints
         self.evidence = evidence
+
+    @classmethod
+    def at(cls, kind: type[Any], why: NotKnown) -> Self:
+        """What stands in the way of whoever needs a fact that is not known."""
+        return cls(why.reason, because=kind.__name__, code=why.code, hints=why.hints, evidence=why.evidence)
 
 
 @dataclass(frozen=True)
@@ -265,7 +277,7 @@ class Facts:
         """Return the fact of that kind; raises `CannotLook` where it is not known, `NotYet` where a step will tell."""
         value = self.get(kind)
         if isinstance(value, NotKnown):
-            raise CannotLook(value.reason, because=kind.__name__, code=value.code, evidence=value.evidence)
+            raise CannotLook.at(kind, value)
         return value
 
     def get(self, kind: type[F]) -> F | NotKnown:

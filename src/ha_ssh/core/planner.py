@@ -27,6 +27,7 @@ from ha_ssh.core.model import (
     Verdict,
     Waiting,
     Want,
+    tell,
     unknown,
 )
 from ha_ssh.core.redact import redact
@@ -61,7 +62,8 @@ def judge(check: Check, want: Want, facts: Facts, secrets: frozenset[str] = froz
         return hushed(check.judge(want, facts), secrets)
     except CannotLook as cannot:
         slow = "house-answers" if cannot.code == HOUSE_SLOW else None
-        return hushed(unknown(cannot.reason, check.why, *cannot.evidence, because=slow), secrets)
+        fix = tell("see to that first", *cannot.hints) if cannot.hints else None
+        return hushed(unknown(cannot.reason, check.why, *cannot.evidence, fix=fix, because=slow), secrets)
 
 
 def diagnose(want: Want, facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:

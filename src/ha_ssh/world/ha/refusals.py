@@ -242,16 +242,16 @@ def unanswered(asked: str, took: float, limit: float) -> HaSshError:
 
 
 def translate(code: str, message: str, *, changing: bool = True) -> HaSshError:
-    """The error for a refusal of the WebSocket (`code`, `message`) or the Supervisor's REST; what was said is kept as a note.
+    """The error for a refusal of the WebSocket (`code`, `message`) or the Supervisor's REST; what was said is its evidence.
 
     An empty message means that nobody knows: the call may have timed out in Core while the job goes on.
     """
     if code in _CODES:
         ours, text, hints = _CODES[code]
-        return _noted(Refused(ours, text, *hints), redact(message))
+        return _with(Refused(ours, text, *hints), redact(message))
     said = redact(message)  # it repeats submitted settings, passwords included
     if code == "timeout" or not said.strip():
-        return _noted(
+        return _with(
             Unreachable(
                 "no-answer",
                 "Home Assistant did not say how it ended: it may have taken effect all the same."
@@ -264,11 +264,11 @@ def translate(code: str, message: str, *, changing: bool = True) -> HaSshError:
         )
     for row in ROWS:
         if found := re.search(row.pattern, said, re.IGNORECASE | re.DOTALL):
-            return _noted(Refused(row.code, row.message.format(**found.groupdict()), *row.hints, passing=row.passing), said)
+            return _with(Refused(row.code, row.message.format(**found.groupdict()), *row.hints, passing=row.passing), said)
     return Refused("refused", f"Home Assistant refused: {said}", _SUPERVISOR_LOG)
 
 
-def _noted(error: HaSshError, said: str) -> HaSshError:
+def _with(error: HaSshError, said: str) -> HaSshError:
     if said.strip():
-        error.add_note(f"Home Assistant said: {said}")
+        error.evidence = (*error.evidence, f"Home Assistant said: {said}")
     return error
