@@ -86,7 +86,11 @@ class _Round:
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(limit) as timer:
-                return await kind.look(_Standpoint(self, timer))
+                at = _Standpoint(self, timer)
+                try:
+                    return await kind.look(at)
+                finally:
+                    at.over = True
         except CannotLook as cannot:
             return NotKnown(cannot.reason, cannot.code, cannot.because, hints=cannot.hints, evidence=cannot.evidence)
         except HaSshError as error:
@@ -118,6 +122,8 @@ class _Standpoint:
         self._timer = timer
         self._waits = 0
         self._left = 0.0
+        self.over = False
+        """True once the look has ended; what it left behind may still wait for another one."""
 
     async def __call__(self, kind: type[F]) -> F:
         with self._stopped():
@@ -138,7 +144,7 @@ class _Standpoint:
             yield
         finally:
             self._waits -= 1
-            if self._waits == 0 and not self._timer.expired():
+            if self._waits == 0 and not self.over and not self._timer.expired():
                 self._timer.reschedule(loop.time() + self._left)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ha_ssh.core import planner
 from ha_ssh.core.errors import HaSshError
 from ha_ssh.core.infer import infer
 from ha_ssh.core.model import Level, Target
+from ha_ssh.world import openssh
 from ha_ssh.world.clock import SystemClock
 from ha_ssh.world.home import RealHome
 from ha_ssh.world.houses import locations
@@ -136,3 +138,11 @@ async def test_a_server_with_another_host_key_that_lets_in_is_not_met_for_the_fi
         found, log = await look()
         assert found["right-server"].verdict.failure == "hostkey-changed"
         assert "Starting session" not in log, "nothing is sent to it"
+
+
+def test_ssh_is_told_of_an_ipv6_address_in_a_way_that_it_takes() -> None:
+    assert openssh._destination("ha") == ("--", "ha")
+    assert openssh._destination("ssh://root@192.168.1.20:22") == ("--", "ssh://root@192.168.1.20:22")
+    plain = openssh._destination("ssh://root@[fd77::2]:2222")
+    said = subprocess.run(["ssh", "-F", "/dev/null", "-G", *plain], capture_output=True, text=True, check=True).stdout
+    assert {"hostname fd77::2", "port 2222", "user root"} <= set(said.splitlines())

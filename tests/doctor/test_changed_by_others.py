@@ -85,3 +85,19 @@ def test_the_supervisors_own_words_are_kept_as_evidence(healthy: Computer, words
     assert words in " ".join([found["says"], *found["evidence"]])
     assert f"asked for: GET /addons/{TERMINAL}/info" in found["evidence"]
     assert found["fix"]["instructions"]
+
+
+# ------------------------------------------------------------------------------------------- a name that leads nowhere
+
+
+def test_a_name_that_nobody_knows_any_more_gives_way_to_the_address_that_the_house_says_it_has(healthy: Computer) -> None:
+    places = {next(healthy.profile.rglob("houses.yaml")): "host: ", healthy.ssh / "ha-ssh.d" / "home.conf": "HostName "}
+    for path, word in places.items():
+        path.write_text(path.read_text().replace(f"{word}{healthy.running.host}", f"{word}no-such-house.local"))
+    lost = healthy.ha_ssh("doctor", "--json")
+    assert verdict(lost, "name-resolves") == "wrong"
+    assert "`ha-ssh doctor --fix` goes there by itself" in str(lost.report["findings"])
+    done = healthy.ha_ssh(*FIX)
+    assert (done.code, done.report["ssh"]["host"]) == (0, healthy.running.host), done
+    assert f"HostName {healthy.running.host}" in (healthy.ssh / "ha-ssh.d" / "home.conf").read_text()
+    assert healthy.ha_ssh("doctor", "--json").code == 0, "it is looked for there from now on"

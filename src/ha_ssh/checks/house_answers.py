@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ha_ssh.core.errors import CORE_IS_DOWN
 from ha_ssh.core.facts import Core
 from ha_ssh.core.model import HOUSE_SLOW, Check, Facts, Fix, NotKnown, Stage, Verdict, Want, note, ok, tell, unknown, warn, wrong
 
@@ -114,14 +115,25 @@ def judge(_want: Want, facts: Facts) -> Verdict:
         says = f"no way into Home Assistant at {facts.target.url}: {core.reason}"
         return wrong(says, CHECK.why, *evidence, fix=_way(core, failure), failure=failure)
     if core.state.detour == "ssh":
-        says = f"Home Assistant does not answer at {facts.target.url}; its Supervisor was asked through the SSH login instead"
-        return warn(says, "SSH works without Home Assistant Core, and its Supervisor does too", fix=_LOOK_AT_CORE)
+        return _by_ssh(facts.target.url, core.state.past)
     if core.state.detour:
         return ok(f"the Supervisor answers, asked from inside the house (Home Assistant {core.state.version})")
     says = f"Home Assistant {core.state.version} answers at {facts.target.url}"
     if core.state.mode:
         return _in_a_mode(core.state.mode, says)
     return ok(says)
+
+
+def _by_ssh(url: str, past: NotKnown | None) -> Verdict:
+    """Core could not be asked, and the Supervisor was; what Core met tells whether it is down or only out of reach."""
+    instead, why = "its Supervisor was asked through the SSH login instead", "SSH works without Home Assistant's own page"
+    if past is None or past.code in CORE_IS_DOWN:
+        evidence = () if past is None else past.evidence or (f"{past.code}: {past.reason}",)
+        return warn(f"Home Assistant does not answer at {url}; {instead}", why, *evidence, fix=_LOOK_AT_CORE)
+    failure = _failure(past.code, url)
+    evidence = past.evidence or (f"{past.code}: {past.reason}",)
+    says = f"no way into Home Assistant at {url}: {past.reason} {instead[0].upper()}{instead[1:]}"
+    return warn(says, why, *evidence, fix=_way(past, failure), failure=failure)
 
 
 def _in_a_mode(mode: str, says: str) -> Verdict:

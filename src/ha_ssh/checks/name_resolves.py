@@ -56,7 +56,8 @@ def _fix(facts: Facts) -> Fix:
     own = () if isinstance(network, NotKnown) else tuple(address for _, address in network.addresses)
     instead = own[0] if own else "192.168.…"
     says = f"the house says that it has {', '.join(own)}" if own else "your router lists the address of the house"
-    return tell("use an address instead of the name", says, f"`ha-ssh setup --ssh-host {instead}` writes it into the alias")
+    by_itself = ("`ha-ssh doctor --fix` goes there by itself, and writes it into the alias",) if own else ()
+    return tell("use an address instead of the name", says, *by_itself, f"`ha-ssh setup --ssh-host {instead}` does the same")
 
 
 def break_it(scene: Breakable) -> None:

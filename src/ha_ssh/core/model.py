@@ -815,6 +815,8 @@ class CoreState:
     """Where not Core itself was asked but the Supervisor: how that was reached, `inside` or `ssh`."""
     mode: str = ""
     """`recovery` or `safe` where it runs in that mode."""
+    past: NotKnown | None = None
+    """With a detour through SSH: why Core itself could not be asked."""
 
 
 class SshTrouble(Exception):

@@ -9,7 +9,8 @@ from ha_ssh import engine
 from ha_ssh.ask.questions import Agreement, new_passphrase_question
 from ha_ssh.checks import all_checks
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer, UsageError
-from ha_ssh.core.facts import ACCESS_FACTS
+from ha_ssh.core.facts import ACCESS_FACTS, Apps, Core, Name
+from ha_ssh.core.house_facts import Network, who_answer
 from ha_ssh.core.infer import infer
 from ha_ssh.core.model import CannotLook, Check, Facts, Finding, NotKnown, Plan, Report, Want
 from ha_ssh.core.planner import diagnose, in_order, wished, with_roots
@@ -70,17 +71,42 @@ async def _look(tools: Tools, chosen: _Chosen) -> tuple[Approached, Facts, Want]
     facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
     if tools.options.fix and not tools.options.dry_run and await _was_asleep(tools, came, facts):
         facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
-    riding = await past_core(tools, came, facts)
+    if tools.options.fix and (there := await _at_its_own_address(tools, came, facts)) is not None:
+        came = there
+        facts = await engine.look(came.home, came.target, tools.journal, checks, always=always)
+    missed, riding = facts.get(Core), await past_core(tools, came, facts)
     if riding is not None:
         seen = [kind for kind, fact in facts.items() if not isinstance(fact, NotKnown)]
         came, target = riding, riding.target
         facts = await engine.look(came.home, target, tools.journal, checks, always=always, known=facts, keep=seen)
+        facts = _by_detour(facts, missed)
     want = (came.known.want if came.known else None) or infer(facts)
     remembered = frozenset({"app", "identity", "port", "username"})
     if "key" in tools.options.answers:
         want, remembered = replace(want, identity=came.target.identity), remembered - {"identity"}
     want = replace(want, accepted=tools.options.accepted, taken=frozenset(tools.options.also), remembered=remembered)
     return came, facts, want
+
+
+def _by_detour(facts: Facts, missed: Core | NotKnown) -> Facts:
+    """Return what was seen by a detour, with the reason why Core itself was not asked."""
+    core = facts.get(Core)
+    if isinstance(core, NotKnown) or not isinstance(missed, NotKnown):
+        return facts
+    return facts.with_(replace(core, state=replace(core.state, past=missed)))
+
+
+async def _at_its_own_address(tools: Tools, came: Approached, facts: Facts) -> Approached | None:
+    """The house at an address that it says it has, where the name for SSH leads nowhere from here and somebody answers there."""
+    name, apps, network = facts.get(Name), facts.get(Apps), facts.get(Network)
+    if isinstance(name, NotKnown) or isinstance(apps, NotKnown) or isinstance(network, NotKnown) or name.leads_somewhere:
+        return None
+    port = apps.chosen(None).serving.port
+    for _interface, address in network.addresses:
+        if port is not None and port in await who_answer(came.home, address, [port]):
+            tools.show.say(f"`{name.host}` leads nowhere from here: SSH is looked for at {address}, as the house says")
+            return replace(came, target=replace(came.target, ssh_host=address))
+    return None
 
 
 def _always(tools: Tools) -> tuple[type[Any], ...]:
@@ -233,12 +259,18 @@ async def _repaired(
     report = _told(tools, came, want, chosen, done, before)
     if nobody:
         report.end_by(nobody[0])
-    if done.run is not None and done.error is None and came.known is not None and lasting(want) != lasting(wanted):
+    if done.run is not None and done.error is None and _is_news(came, facts, want, wanted):
         try:
             remember(tools, came, done, want)
         except HaSshError as error:
             not_written_down(report, "what could be put right is put right", error)
     return report, done.facts
+
+
+def _is_news(came: Approached, facts: Facts, want: Want, wanted: Want) -> bool:
+    """Return whether what is remembered of the house no longer holds: another wish, another key, another address."""
+    known = came.known
+    return known is not None and (lasting(want) != lasting(known.want or wanted) or facts.target.ssh_host != known.ssh_host)
 
 
 async def _guarded(tools: Tools, want: Want, facts: Facts) -> tuple[Want, Facts]:

@@ -102,7 +102,7 @@ class OwnSsh:
         return said
 
     async def _asked(self, alias: str, *files: str) -> Said:
-        command = [_ssh(), *files, "-v", "-G", "--", alias]
+        command = [_ssh(), *files, "-v", "-G", *_destination(alias)]
         ran = await _run(command, _ASK_LIMIT, self._environment())
         if ran.code and _FORKS in ran.err:
             ran = await _run([*command, "true"], _ASK_LIMIT, self._environment())
@@ -148,7 +148,18 @@ class OwnSsh:
         }
         options = [f"-o{name}={value}" for name, value in manners.items()]
         options += ["-oIdentitiesOnly=yes", "-i", identity] if identity else []
-        command = [_ssh(), *self._files(), *self._known_hosts(said), *options, "-T", "-a", "-x", "-n", "--", alias, "true"]
+        command = [
+            _ssh(),
+            *self._files(),
+            *self._known_hosts(said),
+            *options,
+            "-T",
+            "-a",
+            "-x",
+            "-n",
+            *_destination(alias),
+            "true",
+        ]
         with answering(passphrase, self._environment()) as environment:
             ran = await _run(command, limit or LOGIN_LIMIT, environment)
             words, steps = _told(ran.err)
@@ -208,6 +219,12 @@ def _script(folder: Path) -> str:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o700)
     return str(path)
+
+
+def _destination(name: str) -> tuple[str, ...]:
+    """Return how `ssh` is told where to go: it takes no IPv6 address in an `ssh://` URL (seen with 9.2)."""
+    found = re.fullmatch(r"ssh://([^@]+)@\[([^]]+)]:(\d+)", name)
+    return ("--", name) if found is None else ("-l", found[1], "-p", found[3], "--", found[2])
 
 
 def _ssh() -> str:
