@@ -134,7 +134,7 @@ async def test_a_log_that_is_only_for_administrators():
     async with running(LittleCore(is_admin=False)) as core, route_to(core.url) as route:
         with pytest.raises(Refused) as caught:
             await route.log("core_ssh")
-    assert caught.value.code == "not-admin"
+    assert caught.value.code == "log-refused"
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals

@@ -250,7 +250,12 @@ class CoreRoute:
         if 300 <= answer.status < 400:
             raise redirected(answer.url, answer.headers.get("Location", ""), status=answer.status)
         if answer.status == 401 and not (answer.is_anothers or answer.sign_in):
-            raise translate("unauthorized", "401")
+            raise Refused(
+                "log-refused",
+                "Home Assistant does not show this log to this sign-in (401): it has ended meanwhile, or is no administrator's.",
+                "Sign in anew, as an administrator: `ha-ssh login`.",
+                evidence=(f"GET {path}: 401",),
+            )
         raise of_log(answer, self.url, _refusal)
 
     async def on_event(self, callback: OnEvent) -> Callable[[], None]:
