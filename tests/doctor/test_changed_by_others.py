@@ -73,6 +73,13 @@ def test_the_repair_installs_no_second_app_and_setup_goes_on_with_either(healthy
     assert not healthy.snapshot()["apps"][TERMINAL]["installed"]
 
 
+def test_a_port_that_the_supervisor_knows_another_app_to_have_is_refused_before_anything_is_made(computer: Computer) -> None:
+    before = computer.everything()
+    refused = computer.setup("--port", "1883")
+    assert (refused.code, "Mosquitto broker (`core_mosquitto`)" in refused.said) == (2, True), refused
+    assert computer.everything() == before
+
+
 @pytest.mark.parametrize(
     "words",
     ["404: Not Found", "An unknown error occurred with app core_ssh. Check supervisor logs for details", "Made-up trouble"],

@@ -26,13 +26,15 @@ from ha_ssh.ask.questions import (
 from ha_ssh.checks import all_checks
 from ha_ssh.core import sshconfig
 from ha_ssh.core.errors import Exit, HaSshError, MissingAnswer
-from ha_ssh.core.facts import ALWAYS_SO, App, Apps, OwnFiles, Supervisor
+from ha_ssh.core.facts import ACCESS_FACTS, ALWAYS_SO, App, Apps, OwnFiles, Supervisor
+from ha_ssh.core.house_facts import PortHolders
 from ha_ssh.core.keys import printable
 from ha_ssh.core.model import (
     ErrorReport,
     Facts,
     KeyState,
     Level,
+    NotKnown,
     Outcome,
     PasswordWish,
     Plan,
@@ -58,6 +60,10 @@ if TYPE_CHECKING:
     from ha_ssh.flows.tools import KnownHouse, Tools
 
 
+_FIRST = (*ACCESS_FACTS, PortHolders)
+"""What is looked at before anything is asked."""
+
+
 class _AskAgain(Exception):
     """Somebody wants to change an answer."""
 
@@ -69,9 +75,9 @@ async def setup(tools: Tools) -> Report:
         entered = await enter(tools)
         resume = await meet_unfinished(tools, entered)
         target = entered.target(tools)
-        facts = await engine.look(entered.home, target, tools.journal)
+        facts = await engine.look(entered.home, target, tools.journal, always=_FIRST)
         if await awake(entered.home, tools.show, facts):
-            facts = await engine.look(entered.home, target, tools.journal)
+            facts = await engine.look(entered.home, target, tools.journal, always=_FIRST)
         refuse_what_cannot_be(facts)
         facts = await carried(tools, entered.home, facts)
         target = facts.target
@@ -98,10 +104,21 @@ async def _seen(tools: Tools, entered: Entered, facts: Facts) -> SeenHouse:
         apps=tuple(_seen_app(app) for app in facts[Apps].by_slug.values()),
         new_key=f"{tools.places.ssh_dir}/id_ha_ssh_{entered.id}",
         keys=tools.keys(),
-        taken_ports=await taken_ports(entered.home, facts, [port] if (port := tools.options.answers.get("port")) else ()),
+        taken_ports={
+            **await taken_ports(entered.home, facts, [port] if (port := tools.options.answers.get("port")) else ()),
+            **_held_by_others(facts),
+        },
         taken_aliases=frozenset(named),
         last=_last(known.want, facts) if known and known.want else {},
     )
+
+
+def _held_by_others(facts: Facts) -> dict[int, str]:
+    """The ports of the house's other apps, as the Supervisor knows them; not every one of them answers to a knock."""
+    holders = facts.get(PortHolders)
+    others = () if isinstance(holders, NotKnown) else holders.holders
+    ours = facts[Apps].by_slug
+    return {port: one.text for one in others if one.running and one.slug not in ours for port in one.ports}
 
 
 def _last(want: Want, facts: Facts) -> dict[str, object]:
