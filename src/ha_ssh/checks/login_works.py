@@ -152,7 +152,13 @@ def _refused(facts: Facts, app: App, door: Door) -> Verdict:
         fix = tell("change the restriction", way, "correct that entry in the app's configuration, or use another key")
         return wrong(f"{says}{what}", CHECK.why, *_evidence(app, door), fix=fix, failure=failure)
     if "modes" in told:
-        fix = tell("update the app", "the server distrusts its own key file; newer versions set its modes right")
+        mended = app.flaw("agent-sshd-modes") is not None
+        way = (
+            "update the app: newer versions set its modes right"
+            if mended
+            else "restart the app: it writes that file at each start"
+        )
+        fix = tell("let it trust its own key file", way)
         return wrong(says, CHECK.why, *_evidence(app, door), fix=fix, failure="agent-sshd-modes")
     if "wrong-user" in told:
         fix = tell("use the app's login name", "`ha-ssh setup` writes it into the alias")

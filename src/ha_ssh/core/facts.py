@@ -561,7 +561,7 @@ class Doors:
 
 def _worth_a_try(apps: Iterable[App], key: MyKey | None, identity: str | None) -> tuple[App, ...]:
     """Return the apps to connect to: the preferred one that runs, and those with our key; a refused login is punished by sshd."""
-    running = [app for app in apps if app.installed and app.running and app.may_be_visited]
+    running = [app for app in apps if app.installed and not app.down and app.may_be_visited]
     public = key.public if key else None
     return tuple(app for app in running if app is running[0] or holds_key(app.serving.keys, public, identity))
 

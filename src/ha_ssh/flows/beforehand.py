@@ -201,7 +201,8 @@ async def taken_ports(reader: Reader, facts: Facts, asked: Iterable[int]) -> dic
     The ports of the SSH apps that run are theirs, and not among them.
     """
     apps = facts[Apps].by_slug.values()
-    theirs = {app.serving.port for app in apps if app.installed and app.running}
-    wanted = {app.serving.port or app.flavour.default_port for app in apps if not app.running} | set(asked)
+    up = [app for app in apps if app.installed and not app.down]
+    theirs = {app.serving.port for app in up}
+    wanted = {app.serving.port or app.flavour.default_port for app in apps if app not in up} | set(asked)
     ports = sorted(port for port in wanted - theirs if port)
     return await who_answer(reader, facts.target.ssh_host, ports)
