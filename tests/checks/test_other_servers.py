@@ -81,7 +81,7 @@ MOODS = {
     ),
     "forced": (("ForceCommand /bin/false",), "{}", "ha-works", "no-commands", "no command runs"),
     "sftp alone": (("ForceCommand internal-sftp",), "{}", "ha-works", "no-commands", "no command runs"),
-    "no sessions": (("MaxSessions 0",), "{}", "ha-works", "no-commands", "no command runs"),
+    "no sessions": (("MaxSessions 0",), "{}", "ha-works", "no-commands", "opens no session"),
     "another system": ((), "{}", "ha-works", "wrong-server", "another system"),
 }
 

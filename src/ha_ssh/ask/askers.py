@@ -230,7 +230,8 @@ class Terminal:
         if self._input is not None:
             ends["input"] = self._input
         try:
-            return await build(ends).unsafe_ask_async(patch_stdout=False)
+            # Ctrl-C is a key here. Where the application took the signal too, it would leave the loop without our handler.
+            return await build(ends).application.run_async(handle_sigint=False)
         except EOFError:
             raise missing(question) from None
 

@@ -30,17 +30,23 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 def _nothing_runs(door: Door) -> Verdict:
     """The login is let in, and no command comes to anything."""
-    hangs = _NO_END in str(door.mute)
+    said = str(door.mute)
+    if _NO_END in said:
+        says = "you can log in, but no command comes to its end"
+        causes = "a login shell or its profile that waits, a machine that is very slow, or a connection that stalls (VPN, MTU)"
+    elif _NOT_OPENED in said:
+        says = "you can log in, but the server opens no session"
+        causes = "a limit of the server (`MaxSessions`), or a server for forwarding alone"
+    else:
+        says = "you can log in, but no command runs"
+        causes = "a forced command (`ForceCommand`, or `command=` in the key's entry), an account without a shell, a full disk"
     fix = tell(
         "see what the login starts",
-        "a login shell or its profile that hangs, or a disk that is full"
-        if hangs
-        else "a forced command (`command=` in the entry of your key, `ForceCommand`), an account without a shell, or a full disk",
+        causes,
         "log in by hand and wait for the prompt: what comes before it, or instead of it, tells which",
         "restarting the app takes back what was changed inside it",
     )
-    says = f"you can log in, but no command {'comes to its end' if hangs else 'runs'}"
-    return wrong(says, "a login that runs nothing is of no use", f"a command: {door.mute}", fix=fix, failure="no-commands")
+    return wrong(says, "a login that runs nothing is of no use", f"a command: {said}", fix=fix, failure="no-commands")
 
 
 def _another_system(door: Door, shown: Inside) -> Verdict:
@@ -55,7 +61,8 @@ def _another_system(door: Door, shown: Inside) -> Verdict:
     return wrong(says, "there is no `ha` elsewhere", *evidence, fix=fix, failure="wrong-server")
 
 
-_NO_END = "did not end within"
+_NO_END, _NOT_OPENED = "did not end within", "could not be run"
+"""How a command failed that came to no end, and one that had no session."""
 
 
 def _explain(app: App, door: Door, said: str) -> Verdict:

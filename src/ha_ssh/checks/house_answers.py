@@ -75,8 +75,8 @@ _GIVE_IT_TIME = tell(
 )
 _LOOK_AT_CORE = tell(
     "see why Home Assistant does not answer",
-    "by SSH: `ha core logs` tells what it met, `ha core check` whether its configuration is sound",
-    "then `ha core restart`",
+    "by SSH: `ha core info` tells whether it runs; if it does, what stands between (proxy, tunnel) is at fault",
+    "if not: `ha core logs` tells what it met, `ha core check` whether its configuration is sound; then `ha core restart`",
 )
 _DOES = {
     "captive-portal": "sign in to the network first",

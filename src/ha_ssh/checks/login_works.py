@@ -22,6 +22,8 @@ _OTHER_SYSTEMS = ("debian", "ubuntu", "raspbian", "freebsd", "windows")
 def judge(want: Want, facts: Facts) -> Verdict:
     """Judge the one login, and who it was that refused it."""
     app, door = app_and_door(want, facts)
+    if door.admitted and door.methods == ("none",):
+        return _anybody(app, door)
     if door.admitted:
         return ok(f"`{app.serving.user}` logs in with your key")
     if door.state is DoorState.CUT:
@@ -49,6 +51,16 @@ def _not_tried(facts: Facts, door: Door) -> str:
     if isinstance(key, MyKey) and key.usable and door.state is not DoorState.OPEN:
         return f"no login was tried: the connection did not come so far ({door.state.replace('-', ' ')})"
     return "no login was tried: there is no key that could be used"
+
+
+def _anybody(app: App, door: Door) -> Verdict:
+    fix = tell(
+        "find out who answers there",
+        "the apps of Home Assistant let nobody in without a key or a password, so it is another server, or a changed one",
+        "send nothing private there",
+    )
+    says = f"the server on {door.host} port {door.port} lets anybody in, without asking for a key"
+    return wrong(says, _OTHER, *_evidence(app, door), fix=fix, failure="no-questions")
 
 
 def _cut_off(app: App, door: Door) -> Verdict:
@@ -113,7 +125,7 @@ def _dropbear(app: App, door: Door) -> Verdict:
         "use the app's own port",
         whose,
         *(() if its_port else (apart,)),
-        "`ha-ssh setup --port 2222` moves the app to a port of its own",
+        "`--ssh-host ADDRESS` looks elsewhere; `ha-ssh setup --port N` moves the app to a port of its own",
     )
     says = f"it is not the app that answers on port {door.port}, but a Dropbear server"
     return wrong(says, _OTHER, *_evidence(app, door), fix=fix, failure="host-22222")
@@ -130,13 +142,24 @@ def _another_system(app: App, door: Door, system: str) -> Verdict:
 
 
 def _somebody_else(app: App, door: Door) -> Verdict:
+    """Not the app, where its log shows no attempt; where only the host key is another one, perhaps the app made anew."""
+    does = "takes your key and wants more besides" if door.state is DoorState.SECOND_FACTOR else "refuses your key"
+    if door.app_saw is None:
+        fix = tell(
+            "find out who answers there",
+            "either the app was installed anew (new host keys, empty settings), or another server has the address or the port",
+            "tell them apart: once Home Assistant can be asked, the app's settings and its own log do",
+            "send no password there before",
+        )
+        says = f"an SSH server with another host key than this computer knows {does} on {door.host} port {door.port}"
+        return wrong(says, _OTHER, *_evidence(app, door), fix=fix, failure="look-alike")
     fix = tell(
         "find out who answers there",
         "another SSH server has the address or the port: another machine, another house, or something in the middle",
         f"tell them apart: does {door.host} belong to Home Assistant (Settings, System, Network)?",
         "send no password there",
     )
-    says = f"an SSH server refuses your key on {door.host} port {door.port}, and it is not the app"
+    says = f"an SSH server {does} on {door.host} port {door.port}, and it is not the app"
     return wrong(says, _OTHER, *_evidence(app, door), fix=fix, failure="look-alike")
 
 
@@ -194,7 +217,7 @@ def _unseen(app: App, door: Door, says: str) -> Verdict:
     fix = tell(
         "let the server's own log tell",
         "sshd refuses in the same words: a key that it does not hold, another login name, an account that is locked or barred, "
-        "an entry that has expired or is tied to an address, key files that others may write",
+        "an entry that has expired or is tied to an address, a kind of key it does not take, key files that others may write",
         "tell them apart: the server's log has one line for each attempt (the app: Settings, Apps, the app, Log)",
         "sign in to Home Assistant, and its settings are looked at too: `ha-ssh login`",
     )

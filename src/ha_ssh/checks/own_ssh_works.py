@@ -300,6 +300,8 @@ def judge(want: Want, facts: Facts) -> Verdict:
         return note("no alias is wanted, so `ssh` was not tried")
     login = known(facts[Alias].login, f"see that `ssh {alias}` logs in")
     if login is None:
+        if _silent_door(facts) is not None:
+            return unknown(f"`ssh {alias}` was not tried: no command comes to its end there", CHECK.why, because="ha-works")
         return unknown(f"`ssh {alias}` was not tried: the alias does not lead here", CHECK.why)
     if login.code == 0:
         return _beside(want, facts, alias) or ok(f"`ssh {alias}` logs in")

@@ -111,12 +111,13 @@ def _stalled(facts: Facts, _app: App, door: Door) -> Verdict:
     """Small packets come through and what follows does not, or the server stopped."""
     fix = tell(
         "find out what stops it",
-        "the server hangs (restart the app), or larger packets are lost on the way (a VPN or tunnel with a smaller MTU)",
-        f"tell them apart: `ping -M do -s 1400 {door.host}` fails where large packets are lost",
+        "the server hangs (restart the app) or waits for a slow name server, or larger packets are lost on the way (VPN, MTU)",
+        f"tell them apart: `ping -M do -s 1400 {door.host}` (on macOS `ping -D -s 1400`) fails where large packets are lost",
         _READ_LOG,
     )
     says = f"an SSH server answers on {door.host} port {door.port}, and says nothing more in the middle of the login"
-    return wrong(says, CHECK.why, str(door.message), *_beside(facts, door), fix=fix, failure="stalled")
+    words = (f"the server says: {door.said}",) if door.said else ()
+    return wrong(says, CHECK.why, str(door.message), *words, *_beside(facts, door), fix=fix, failure="stalled")
 
 
 def _in_url(host: str) -> str:
@@ -210,9 +211,15 @@ def _minutes(seconds: int) -> str:
 
 
 def _not_ssh(facts: Facts, app: App, door: Door) -> Verdict:
-    fix = tell("choose another port", f"`ha-ssh setup --port N`, with a port that nothing else has (not {door.port})")
+    listens = _listens(facts, app)
+    elsewhere = (
+        "the app's server is up, so the way leads elsewhere: a port forward to another port, or the address of a proxy or NAS",
+        "another address: `ha-ssh setup --ssh-host ADDRESS`; a port forward is set in the router, or in the proxy",
+    )
+    another_port = f"`ha-ssh setup --port N`, with a port that nothing else has (not {door.port})"
+    fix = tell("find out who answers there", *(elsewhere if listens else ()), another_port)
     says = f"something else than SSH answers on {door.host} port {door.port}"
-    evidence = (str(door.message), *_beside(facts, door), *_listens(facts, app))
+    evidence = (str(door.message), *_beside(facts, door), *listens)
     return wrong(says, CHECK.why, *evidence, fix=fix, failure="not-ssh")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ha_ssh.core import keys
-from ha_ssh.core.facts import App, Apps, Door, Doors, MyKey, Restarts, holds_key
+from ha_ssh.core import keys, logs
+from ha_ssh.core.facts import App, AppLog, Apps, Door, Doors, MyKey, Name, Restarts, holds_key, log_of
+from ha_ssh.core.house_facts import Network
 from ha_ssh.core.model import Check, DoorState, Facts, Fix, Later, NotKnown, Stage, Verdict, Want, ok, wrong
 from ha_ssh.core.settings import section
 
@@ -36,19 +37,35 @@ def judge(want: Want, facts: Facts) -> Verdict:
 
 
 def _contradiction(facts: Facts, app: App, door: Door) -> str | None:
-    """Return what the door does that it would not do with the saved settings."""
-    if door.state is DoorState.REFUSED:
-        return f"port {door.port} is saved, yet nothing answers there: {door.message}"
-    key, restarts = facts.get(MyKey), facts.get(Restarts)
-    if isinstance(key, NotKnown) or door.admitted is not False or door.state is not DoorState.DENIED:
-        return None
+    """Return what the door does that it would not do with the saved settings, unless a restart has not helped already."""
+    restarts = facts.get(Restarts)
     if isinstance(restarts, Restarts) and app.slug in restarts.slugs:
-        return None  # a restart has not helped
+        return None
+    if door.state is DoorState.REFUSED:
+        if _listens_there(facts, app, door) or _is_elsewhere(facts):
+            return None
+        return f"port {door.port} is saved, yet nothing answers there: {door.message}"
+    key = facts.get(MyKey)
+    if isinstance(key, NotKnown) or door.state is not DoorState.DENIED:
+        return None
     ties = ("from", "expiry-time")
     restricted = any(keys.option_of(str(one), str(key.public), tie) for one in app.serving.keys for tie in ties)
     if door.app_saw and not restricted and holds_key(app.serving.keys, key.public, facts.target.identity):
         return "your key is saved, yet the app refuses it (its log shows the attempt)"
     return None
+
+
+def _listens_there(facts: Facts, app: App, door: Door) -> bool:
+    """Return whether the app's own log says that its server has this very port."""
+    return any(one.port == door.port for one in logs.listening(log_of(facts, app)))
+
+
+def _is_elsewhere(facts: Facts) -> bool:
+    """Return whether SSH is looked for at none of the addresses that the house says it has: then it is not its settings."""
+    name, network = facts.get(Name), facts.get(Network)
+    if isinstance(name, NotKnown) or isinstance(network, NotKnown) or not network.addresses:
+        return False
+    return not {address for _interface, address in network.addresses}.intersection(name.addresses)
 
 
 def _differing(door: Door, app: App) -> str:
@@ -83,7 +100,7 @@ CHECK = Check(
     stage=Stage.PORT,
     title="The saved settings are live",
     why="an app takes its settings up only when it starts",
-    needs=(Apps, Doors, MyKey, Restarts),
+    needs=(AppLog, Apps, Doors, MyKey, Name, Network, Restarts),
     rests_on=("app-running", "key-authorised", "port-published", "debug-off"),
     judge=judge,
     break_it=break_it,

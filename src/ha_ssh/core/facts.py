@@ -957,6 +957,8 @@ class Alias:
             doors = (await at(Doors)).by_slug.values()
         except CannotLook:
             return cls(name=name, resolved=resolved)
+        if any(_NO_END in door.mute for door in doors):
+            return cls(name=name, resolved=resolved)  # it would only wait for what does not come
         untried = any(door.state is DoorState.OPEN and door.admitted is None for door in doors)
         by_its_keys = untried and (name == at.target.ssh_url or await _is_locked(at))
         if not by_its_keys and not any(door.admitted for door in doors):

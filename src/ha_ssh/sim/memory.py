@@ -399,7 +399,7 @@ class MemorySession:
                 return Ran(code=1, err="cat: can't open '/data/options.json': Permission denied")
             return Ran(code=0, out=json.dumps(app.running.options))
         if "ha info" in command and self.house.knobs.ha_hangs:
-            raise SshTrouble(DoorState.TIMEOUT, f"`{command}` did not end within {limit:g} s")
+            raise SshTrouble(DoorState.TIMEOUT, f"the command did not end within {limit:g} s")
         if "ha info" in command:
             if app.running.options.get("share_sessions") and re.search(r"^bash -l", command):
                 return Ran(code=1, err="open terminal failed: not a terminal\n")

@@ -159,9 +159,9 @@ class SshSession:
                 finally:
                     process.close()
         except TimeoutError:
-            raise self._no_end(DoorState.TIMEOUT, f"`{command}` did not end within {limit:g} s") from None
+            raise self._no_end(DoorState.TIMEOUT, f"the command did not end within {limit:g} s") from None
         except (asyncssh.Error, OSError) as error:
-            raise self._no_end(DoorState.LOST, f"`{command}` could not be run: {error}") from error
+            raise self._no_end(DoorState.LOST, f"the command could not be run: {error}") from error
         code = 255 if process.exit_status is None else process.exit_status
         return Ran(code=code, out=out.decode("utf-8", "replace"), err=err.decode("utf-8", "replace"))
 

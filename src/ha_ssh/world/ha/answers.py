@@ -339,8 +339,10 @@ def _of_cloudflare(status: int, url: str, seen: tuple[str, ...]) -> HaSshError:
 def _nothing_behind(answer: Answer, url: str, seen: tuple[str, ...]) -> HaSshError:
     return Unreachable(
         "core-not-answering",
-        f"{url} answers{answer.named}, but Home Assistant behind it does not ({answer.status}): it is starting, or stopped.",
-        "Wait a minute and try again; if it stays so, restart Home Assistant.",
+        f"{url} answers{answer.named}, but Home Assistant behind it does not ({answer.status}): it is starting or stopped, "
+        "or is looked for in the wrong place.",
+        "Wait a minute and try again.",
+        "Tell them apart: if the house's own address opens in a browser, the proxy looks in the wrong place; else restart it.",
         evidence=seen,
     )
 
