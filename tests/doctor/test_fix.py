@@ -215,16 +215,16 @@ def test_a_person_is_asked_for_the_passphrase_of_a_key_that_is_made_anew(healthy
     assert [one["failure"] for one in roots(locked).values()] == ["key-passphrase"]
 
 
-def test_ctrl_c_after_an_answer_puts_the_house_back(healthy: Computer) -> None:
+def test_ctrl_c_after_a_drawn_prompt_puts_the_house_back(healthy: Computer) -> None:
     healthy.turn(lambda house: setattr(house.knobs, "restart_seconds", 5.0))
     before = healthy.snapshot()["apps"][TERMINAL]["options"]
-    with at_terminal(healthy, "doctor", "--fix") as screen:
-        screen.until("have `rsync` too")
-        screen.type("y\r")
+    with PtyScreen("-m", "ha_ssh", "doctor", "--fix", env=healthy.environment(), rows=90) as screen:
+        screen.until("ave `rsync` too")
+        screen.type("y")
         screen.until("go ahead?")
-        screen.type("y\r")
-        screen.until("to restart")
+        screen.type("\r")
+        screen.until("Terminal & SSH to restart")
         screen.type("\x03")
-        assert screen.end() == 130
+        assert screen.end() == 130, screen.text
     assert healthy.snapshot()["apps"][TERMINAL]["options"] == before
-    assert [run.state for run in healthy.journal()][-1] == "undone"
+    assert healthy.journal()[-1].state == "undone"
