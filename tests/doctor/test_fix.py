@@ -222,9 +222,24 @@ def test_ctrl_c_after_a_drawn_prompt_puts_the_house_back(healthy: Computer) -> N
         screen.until("ave `rsync` too")
         screen.type("y")
         screen.until("go ahead?")
+        assert "Change an answer" not in screen.text, "a repair has no answers"
         screen.type("\r")
         screen.until("Terminal & SSH to restart")
         screen.type("\x03")
         assert screen.end() == 130, screen.text
     assert healthy.snapshot()["apps"][TERMINAL]["options"] == before
     assert healthy.journal()[-1].state == "undone"
+
+
+# ------------------------------------------------------------------------------------------------------ what comes first
+
+
+def test_what_others_hang_on_comes_before_a_lesser_fault(healthy: Computer) -> None:
+    def break_both(house: House) -> None:
+        house.app(TERMINAL).boot = "manual"
+        house.app(TERMINAL).options["authorized_keys"] = []
+        house.restart_now(TERMINAL)
+
+    healthy.turn(break_both)
+    shown = healthy.ha_ssh("doctor").out
+    assert 0 < shown.index("[key-authorised]") < shown.index("[boots-with-house]"), shown

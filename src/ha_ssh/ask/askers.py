@@ -51,7 +51,7 @@ class NoTerminal:
         answer: Secret = await self.ask(question)
         return answer
 
-    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
+    async def agree(self, summary: str, risks: Sequence[Risk], *, changeable: bool = False) -> Agreement:
         """Agree when `--yes` was given; raises `MissingAnswer` otherwise."""
         if not self._yes:
             raise no_agreement()
@@ -91,7 +91,7 @@ class Scripted:
         answer: Secret = await self.ask(question)
         return answer
 
-    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
+    async def agree(self, summary: str, risks: Sequence[Risk], *, changeable: bool = False) -> Agreement:
         """Return the next agreement."""
         self.asked.append("agree")
         if not self._agree:
@@ -149,11 +149,11 @@ class Terminal:
         answer: Secret = await self.ask(question)
         return answer
 
-    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
+    async def agree(self, summary: str, risks: Sequence[Risk], *, changeable: bool = False) -> Agreement:
         """Ask for the one yes; with `--yes` it is given already."""
         if self._yes:
             return Agreement.YES
-        return Agreement(await self.ask(_agreement(summary, risks)))
+        return Agreement(await self.ask(_agreement(summary, risks, changeable=changeable)))
 
     def complain(self, says: str) -> None:
         """Say what is the matter, on a line of its own."""
@@ -345,7 +345,7 @@ def _echo_off() -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _agreement(summary: str, risks: Sequence[Risk]) -> Question:
+def _agreement(summary: str, risks: Sequence[Risk], *, changeable: bool) -> Question:
     """The question for the one yes."""
     named = f" It takes the risk {' and '.join(f'`{risk}`' for risk in risks)}." if risks else ""
     return Question(
@@ -358,7 +358,7 @@ def _agreement(summary: str, risks: Sequence[Risk]) -> Question:
         default=Agreement.YES,
         choices=(
             Choice(Agreement.YES, "Yes, do it"),
-            Choice(Agreement.CHANGE, "Change an answer"),
+            *((Choice(Agreement.CHANGE, "Change an answer"),) if changeable else ()),
             Choice(Agreement.NO, "No, leave everything as it is"),
         ),
         validate=str,

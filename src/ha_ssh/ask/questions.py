@@ -120,8 +120,11 @@ class Asker(Protocol):
         """Put a question whose answer is not shown."""
         ...
 
-    async def agree(self, summary: str, risks: Sequence[Risk]) -> Agreement:
-        """Ask for the one yes to the plan that was shown; raises `MissingAnswer` where nobody can agree."""
+    async def agree(self, summary: str, risks: Sequence[Risk], *, changeable: bool = False) -> Agreement:
+        """Ask for the one yes to the plan that was shown; raises `MissingAnswer` where nobody can agree.
+
+        `changeable` says that answers led to the plan, which can be given anew.
+        """
         ...
 
     def complain(self, says: str) -> None:

@@ -338,22 +338,28 @@ def _by_words(facts: Facts, alias: str, login: OwnLogin, lines: Sequence[str]) -
         says = f"`ssh {alias}` ends with code {login.code}"
         return replace(wrong(says, CHECK.why, *lines, failure="no-commands"), because="ha-works")
     fix = tell("read what it says", f"`ssh -v {alias}` shows every step; `ssh -G {alias}` shows what it reads of your files")
-    says = f"`ssh {alias}` does not log in, although the key does; why is not recognised"
+    although = ", although the key does" if _lets_us_in(facts) else ""
+    says = f"`ssh {alias}` does not log in{although}; why is not recognised"
     return wrong(says, CHECK.why, *lines, fix=fix, failure="asyncssh-false-ok")
 
 
 def _is_a_stranger(facts: Facts) -> bool:
     """Return whether the server let us in, and nobody vouches for it: that comes first, and `ssh` is right to stop."""
-    doors = facts.get(Doors)
-    found = () if isinstance(doors, NotKnown) else doors.by_slug.values()
-    return any(door.admitted is True and door.proof is None for door in found)
+    return any(door.admitted is True and door.proof is None for door in _doors(facts))
+
+
+def _lets_us_in(facts: Facts) -> bool:
+    return any(door.admitted is True for door in _doors(facts))
 
 
 def _silent_door(facts: Facts) -> Door | None:
     """Return the door behind which no command runs, where there is one."""
+    return next((door for door in _doors(facts) if door.admitted is True and door.mute), None)
+
+
+def _doors(facts: Facts) -> tuple[Door, ...]:
     doors = facts.get(Doors)
-    found = () if isinstance(doors, NotKnown) else doors.by_slug.values()
-    return next((door for door in found if door.admitted is True and door.mute), None)
+    return () if isinstance(doors, NotKnown) else tuple(doors.by_slug.values())
 
 
 def _is_locked(facts: Facts) -> bool:

@@ -244,7 +244,7 @@ async def _converge(
     async def agree(plan: Plan) -> bool:
         tools.show.plan(plan)
         try:
-            said = await tools.asker.agree(_summary(plan), plan.risks)
+            said = await tools.asker.agree(_summary(plan), plan.risks, changeable=True)
         except MissingAnswer as unagreed:
             nobody.append(unagreed)
             return False

@@ -115,7 +115,10 @@ def introduced(text: str) -> str | None:
 
 
 def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
-    """Return the findings that hang on no other, each with all that hang on it, in order: those about the access first."""
+    """Return the findings that hang on no other, each with all that hang on it, in order.
+
+    Those about the access come first, and of these the ones that others hang on.
+    """
     by_id = {finding.id: finding for finding in findings}
     trees: dict[str, tuple[Finding, list[Finding]]] = {}
     for finding in findings:
@@ -123,7 +126,11 @@ def folded(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
         while root.because in by_id:
             root = by_id[root.because]
         trees.setdefault(root.id, (root, []))[1].extend([finding] if root is not finding else [])
-    return sorted(trees.values(), key=lambda tree: all(one.check.scope is not Scope.ACCESS for one in (tree[0], *tree[1])))
+    return sorted(trees.values(), key=lambda tree: (not any(_about_access(one) for one in (tree[0], *tree[1])), not tree[1]))
+
+
+def _about_access(finding: Finding) -> bool:
+    return finding.check.scope is Scope.ACCESS
 
 
 def remedy(finding: Finding) -> Fix | None:
