@@ -60,7 +60,7 @@ def test_the_wizard_from_the_first_question_to_the_proven_login(wizard):
 def test_an_answer_is_changed_after_the_plan_was_seen(wizard):
     walk(wizard, "3) No")
     wizard.type("2\r")
-    wizard.until("Which answer")
+    wizard.until("share the first connection? no")
     screen("wizard-change", wizard.text.partition("go ahead?")[2])
 
 
