@@ -23,7 +23,7 @@ HOUSE = SeenHouse(
 async def main(*, plain: bool) -> None:
     asker = Terminal(plain=plain)
     answers, _ = await interview(asker, Answers(), HOUSE)
-    agreed = await asker.agree("3 changes", (Risk.PASSWORD_OFF,))
+    agreed = await asker.agree("3 changes", (Risk.PASSWORD_OFF,), changeable=True)
     secret = answers.get("passphrase")
     length = len(secret.reveal()) if isinstance(secret, Secret) else None
     sys.stdout.write(f"key={answers['key']} alias={answers['alias']} passphrase of {length} agreed={agreed}\n")

@@ -216,7 +216,7 @@ def test_a_person_is_asked_for_the_passphrase_of_a_key_that_is_made_anew(healthy
 
 
 def test_ctrl_c_after_a_drawn_prompt_puts_the_house_back(healthy: Computer) -> None:
-    healthy.turn(lambda house: setattr(house.knobs, "restart_seconds", 5.0))
+    healthy.turn(lambda house: setattr(house.knobs, "restart_seconds", 2.0))
     before = healthy.snapshot()["apps"][TERMINAL]["options"]
     with PtyScreen("-m", "ha_ssh", "doctor", "--fix", env=healthy.environment(), rows=90) as screen:
         screen.until("ave `rsync` too")

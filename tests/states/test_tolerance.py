@@ -100,7 +100,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_answers_of_any_release_never_crash_a_look_or_a_judgement(world: World, data: st.DataObject) -> None:
     home = world.home()
     own = f"/addons/{world.slug}/info"
