@@ -50,7 +50,8 @@ def test_how_many_writes_there_are(computer: Computer) -> None:
     assert done.err.splitlines()[-1] == str(WRITES)
 
 
-@pytest.mark.parametrize("moment", [*(str(n) for n in range(1, WRITES + 1)), "torn:1", "torn:4", "torn:9"])
+# Every other moment: law 8 takes each, in memory.
+@pytest.mark.parametrize("moment", [*(str(n) for n in range(1, WRITES + 1, 2)), "torn:1", "torn:4", "torn:9"])
 def test_killed_before_any_write(computer: Computer, moment: str) -> None:
     house = computer.snapshot()
     assert killed(computer, moment).code == -signal.SIGKILL

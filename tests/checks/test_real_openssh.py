@@ -495,8 +495,9 @@ async def test_an_agent_with_many_keys_is_told_by_both_sides(tmp_path: Path, slu
             agent.terminate()
             await agent.wait()
         assert ran.returncode == 255
+        seen = await looked(real)  # its own login comes after the refusal in the log, so that this is there by then
         assert any(one.code == "too-many" for one in logs.refusals(real.app.log)), real.app.log[-12:]
-        facts = (await looked(real)).with_(Alias(name="ha", resolved={}, login=OwnLogin(code=255, err=err.decode())), SshConfig())
+        facts = seen.with_(Alias(name="ha", resolved={}, login=OwnLogin(code=255, err=err.decode())), SshConfig())
         verdict = judge(check("own-ssh-works"), real.want, facts)
         assert verdict.failure == "too-many", verdict
         lone = facts.with_(AppLog(lines={real.slug: tuple(line for line in real.app.log if "Accepted" not in line)}))
