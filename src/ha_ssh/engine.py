@@ -194,14 +194,6 @@ def well(findings: Iterable[Finding], *, strict: bool = False) -> bool:
 # ---------------------------------------------------------------------------------------------------------------- apply
 
 
-class StepFailed(Exception):
-    """A step failed; `error` is what happened, and nothing has been put back yet."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 async def apply(plan: Plan, home: Home, journal: Journal, run: str, show: Show, reports: list[StepReport]) -> None:
     """Do the steps of a plan in order, each written to the journal before it is done, and add a report of each.
 

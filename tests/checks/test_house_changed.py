@@ -368,17 +368,22 @@ def test_a_key_of_a_kind_that_is_no_longer_taken_is_named() -> None:
 # -------------------------------------------------------------------------------------------------------- a log of before
 
 
-@BOTH
-@pytest.mark.parametrize("failure", ["no-creds", "pkg-fail", "init-cmd", "sftp-needs-root", "user-taken"])
-def test_a_log_that_the_settings_contradict_is_of_an_earlier_start(slug: str, failure: str) -> None:
+EARLIER = [
+    (slug, Scene(check, failure))
+    for failure in ("no-creds", "pkg-fail", "init-cmd", "sftp-needs-root", "user-taken")
+    for check in EVERY
+    for slug in (TERMINAL, ADVANCED)
+    if failure in check.faults and Scene(check, failure).befalls(FLAVOURS[slug])
+]
+
+
+@pytest.mark.parametrize(("slug", "one"), EARLIER, ids=[f"{one.failure}-{slug}" for slug, one in EARLIER])
+def test_a_log_that_the_settings_contradict_is_of_an_earlier_start(slug: str, one: Scene) -> None:
     world = healthy(slug)
-    one = next(Scene(check, failure) for check in EVERY if failure in check.faults)
-    if not one.befalls(world.stage().flavour):
-        pytest.skip("cannot befall this app")
     good = copy.deepcopy(world.house.app(slug).options)
     break_by(world, one)
     assert world.house.app(slug).state == "error"
-    world.house.app(slug).options = good if failure != "user-taken" else {**good, "ssh": {**good["ssh"], "username": "root"}}
+    world.house.app(slug).options = good if one.failure != "user-taken" else {**good, "ssh": {**good["ssh"], "username": "root"}}
     world.house.knobs.dies_silently.add(slug)
     world.house.restart_now(slug)
     world.house.settle()

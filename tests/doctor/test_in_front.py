@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,8 @@ def trickle(connection: socket.socket) -> bytes:
     """Begin a log that never ends."""
     with contextlib.suppress(OSError):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
-        while True:
+        while not select.select([connection], [], [], 0.5)[0]:  # readable once the client has gone
             connection.sendall(b"a line of the log\n")
-            time.sleep(0.5)
     return b""
 
 

@@ -179,6 +179,9 @@ def test_the_protection_mode_ends_by_a_yes_to_just_that_and_comes_back(computer:
     done = fix(computer, "protection-fits")
     assert (done.code, verdicts(done)["protection-fits"]) == (0, "ok"), done
     assert computer.snapshot()["apps"][TERMINAL]["protected"] is False
+    told = [line for step in computer.ha_ssh("undo", "--dry-run", "--json").report["steps"] for line in step["preview"]]
+    assert "~ Terminal & SSH, protection mode: off -> on" in told
+    assert not any("security" in line for line in told), told
     assert computer.undo().code == 0
     assert computer.snapshot()["apps"][TERMINAL]["protected"] is True
 

@@ -1023,16 +1023,11 @@ def passphrase_question(path: str) -> Question:
 
 def new_passphrase_question(path: str) -> Question:
     """The question for the passphrase of a key that is to be made; an empty answer, and that of nobody, is none."""
-    return Question(
+    return replace(
+        passphrase_question(path),
         id="new-passphrase",
         text=f"A passphrase for the new key {tilde(path)}?",
         why="It protects the key file if this computer is lost; leave it empty for none.",
-        kind=Kind.SECRET,
-        flag="--passphrase-file",
-        env="HA_SSH_PASSPHRASE",
-        metavar="FILE",
-        default=Secret(""),
-        validate=Secret,
         twice=True,
     )
 

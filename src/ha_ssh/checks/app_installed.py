@@ -71,8 +71,8 @@ class InstallApp:
             "watchdog": False,
             "auto_update": False,
         }
-        made = replace(app, installed=True, version=app.version_latest, state="stopped", settings=settings)
-        return facts.with_(replace(apps, by_slug={**apps.by_slug, self.slug: made}))
+        made = apps.but(self.slug, installed=True, version=app.version_latest, state="stopped", settings=settings)
+        return facts.with_(made)
 
     async def save(self, home: Home) -> dict[str, Any]:
         """Whether it was there before."""

@@ -61,9 +61,8 @@ class UpdateApp:
 
     def after(self, facts: Facts) -> Facts:
         """It has the new version, and runs if it ran."""
-        apps = facts[Apps]
-        app = replace(apps.by_slug[self.slug], version=self.to)
-        facts = facts.with_(replace(apps, by_slug={**apps.by_slug, self.slug: app}))
+        app = facts[Apps].by_slug[self.slug]
+        facts = facts.with_(facts[Apps].but(self.slug, version=self.to))
         return after_start(facts, self.slug, app.settings) if app.running else facts
 
     async def save(self, home: Home) -> dict[str, Any]:

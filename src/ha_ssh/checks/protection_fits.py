@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ha_ssh.core.facts import ALWAYS_SO, Apps
@@ -53,9 +53,7 @@ class EndProtection:
 
     def after(self, facts: Facts) -> Facts:
         """The mode is off."""
-        apps = facts[Apps]
-        app = replace(apps.by_slug[self.slug], protected=False)
-        return facts.with_(replace(apps, by_slug={**apps.by_slug, self.slug: app}))
+        return facts.with_(facts[Apps].but(self.slug, protected=False))
 
     async def save(self, home: Home) -> dict[str, Any]:
         """Whether it was on."""

@@ -330,6 +330,10 @@ class Apps:
             raise CannotLook("no SSH app is a candidate", because="Apps")
         return candidates[0]
 
+    def but(self, slug: str, **changes: Any) -> Apps:
+        """Return the apps as they will be once one of them has changed so."""
+        return replace(self, by_slug={**self.by_slug, slug: replace(self.by_slug[slug], **changes)})
+
 
 async def _look_at_app(reader: Reader, flavour: Flavour) -> App:
     """Read one app; Supervisors differ in what they answer for one that is not installed."""
@@ -992,9 +996,8 @@ OF_THE_HOUSE: frozenset[type[Any]] = ALWAYS_SO | {Supervisor, Apps, AppLog, Door
 
 def after_start(facts: Facts, slug: str, settings: Mapping[str, Any]) -> Facts:
     """Return the facts as they will be once the app runs with these settings (pure; the truth of it is law 1)."""
-    apps = facts[Apps]
-    app = replace(apps.by_slug[slug], settings=settings, state="started")
-    facts = facts.with_(replace(apps, by_slug={**apps.by_slug, slug: app})).refreshed(slug)
+    apps = facts[Apps].but(slug, settings=settings, state="started")
+    app, facts = apps.by_slug[slug], facts.with_(apps).refreshed(slug)
     log = facts.get(AppLog)
     if isinstance(log, AppLog):
         facts = facts.with_(AppLog(lines={**log.lines, slug: Later("the app's log")}))  # type: ignore[dict-item] # of a plan

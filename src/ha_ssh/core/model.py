@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from ha_ssh.core.errors import HaSshError
     from ha_ssh.core.secret import Secret
 
-Json = Any
-"""Plain JSON: None, bool, int, float, str, and lists and string-keyed mappings of them."""
-
 T = TypeVar("T")
 
 WANT_SCHEMA = 1
@@ -1061,11 +1058,6 @@ class Flavour(Protocol):
     @property
     def key_ends_password(self) -> bool:
         """True where the first key switches password login off."""
-        ...
-
-    @property
-    def log_tells_refused_keys(self) -> bool:
-        """True where the app's log names keys that were refused."""
         ...
 
     def read(self, settings: Mapping[str, Any]) -> Serving:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 _APP = re.compile(r"/addons/([^/]+)/(\w+)")
 _LONG = re.compile(r"\b(AAAA[A-Za-z0-9+/]{12})[A-Za-z0-9+/=]+")
+_CHANGES = {
+    "options": "",
+    "security": "",
+    "start": "starts",
+    "restart": "restarts",
+    "stop": "stops",
+    "uninstall": "uninstalls",
+}
+"""What is asked of the Supervisor that changes an app, and its word, where the change itself does not tell it."""
 _SETTINGS = frozenset({"options", "network", "boot", "watchdog", "auto_update"})
 
 
@@ -72,7 +81,7 @@ class Rehearsal:
         """Note what a call would do."""
         del on_progress
         found = _APP.fullmatch(endpoint)
-        if found is None:
+        if found is None or found[2] not in _CHANGES:
             self._told.append(f"asks the Supervisor for {endpoint}")
             return None
         slug, verb = found[1], found[2]
@@ -80,7 +89,7 @@ class Rehearsal:
         self._was.setdefault(slug, now)
         changed = self._apps.setdefault(slug, {})
         match verb:
-            case "options":
+            case "options" | "security":
                 changed |= dict(data or {})
             case "uninstall":
                 changed |= {"version": None, "state": "unknown"}
@@ -94,10 +103,11 @@ class Rehearsal:
         return None
 
     def _line(self, slug: str, verb: str, *, running: bool) -> str:
-        name = self._flavours[slug].name if slug in self._flavours else slug
-        words = {"uninstall": "uninstalls", "stop": "stops", "start": "starts", "restart": "restarts", "options": ""}
-        word = words.get(verb, f"{verb}s")
-        return f"{word} {name}{': closes open SSH sessions' if running and verb != 'start' else ''}" if word else ""
+        word = _CHANGES[verb]
+        return f"{word} {self._name(slug)}{': closes open SSH sessions' if running and verb != 'start' else ''}" if word else ""
+
+    def _name(self, slug: str) -> str:
+        return self._flavours[slug].name if slug in self._flavours else slug
 
     async def write(self, path: str, text: str, *, mode: int | None = None) -> None:
         """Keep a file's new text here."""
@@ -135,8 +145,12 @@ class Rehearsal:
 
     def _app_lines(self, slug: str, was: Mapping[str, Any]) -> Iterable[str]:
         secret_paths = self._flavours[slug].secret_paths() if slug in self._flavours else ()
-        now = {**was, **{name: value for name, value in self._apps[slug].items() if name in _SETTINGS}}
-        return settings.render_diff(settings.diff(settings_of(was), settings_of(now), secret_paths))
+        changed = self._apps[slug]
+        now = {**was, **{name: value for name, value in changed.items() if name in _SETTINGS}}
+        lines = settings.render_diff(settings.diff(settings_of(was), settings_of(now), secret_paths))
+        if (protected := changed.get("protected", was.get("protected"))) == was.get("protected"):
+            return lines
+        return (f"~ {self._name(slug)}, protection mode: {'off -> on' if protected else 'on -> off'}", *lines)
 
 
 def _file_lines(was: FileState, now: FileState) -> Iterable[str]:

@@ -63,7 +63,6 @@ class AdvancedSsh:
     default_port: int = 22
     store_port: int | None = 22
     key_ends_password: bool = False
-    log_tells_refused_keys: bool = True
     default_username: str = "hassio"
     defaults: Mapping[str, Any] = field(default_factory=lambda: _DEFAULTS, hash=False)
     flaws: tuple[Flaw, ...] = _FLAWS

@@ -42,7 +42,6 @@ class TerminalSsh:
     default_port: int = 2222
     store_port: int | None = None
     key_ends_password: bool = True
-    log_tells_refused_keys: bool = False
     default_username: str = "root"
     defaults: Mapping[str, Any] = field(default_factory=lambda: _DEFAULTS, hash=False)
     flaws: tuple[Flaw, ...] = _FLAWS

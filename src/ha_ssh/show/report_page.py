@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from ha_ssh.core.model import Finding, Fix, Report
 
-SUFFIXES = (".html", ".htm", ".md")
-"""How the name of a report's file may end."""
-
 _HIDDEN = (
     "Addresses, names, keys and the home folder are hidden: what has the same stand-in, such as `<host-1>`, is the same thing. "
     "Read it once before you show it to others."
